@@ -16,7 +16,7 @@ def _one_seed_one_thread():
     torch = pytest.importorskip("torch")
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    np.random.seed(0)  # noqa: NPY002: libraries under test draw from the global state
+    np.random.seed(0)  # noqa: NPY002  (libraries under test draw from the global state)
 
 
 @pytest.fixture
@@ -32,9 +32,7 @@ def data() -> Callable[[str], Path]:
     def find(name: str) -> Path:
         path = root / name
         if not path.exists():
-            pytest.skip(
-                f"data sample {name!r} is not in {root}; set SPIKEVOX_DATA to the folder that holds it"
-            )
+            pytest.skip(f"{name!r} is not in {root}; set SPIKEVOX_DATA to the folder that holds it")
         return path
 
     return find
