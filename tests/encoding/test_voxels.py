@@ -161,9 +161,7 @@ def test_points_out_of_range_are_counted_and_limited(generator):
     grid = VoxelGrid(0.5, lower=-1, upper=1)
     report = voxelize(points, grid, columns=XYZI).report
     assert report.out_of_range == (np.abs(points[:, :3]).max(axis=1) > 1).sum()
-    with pytest.raises(
-        PointCloudError, match=r"out of range and 0 over a cap, a share of .* max_lost allows 0\.1"
-    ):
+    with pytest.raises(PointCloudError, match=r"out of range and 0 over a cap, a share of .* max_lost allows 0\.1"):
         voxelize(points, grid, columns=XYZI, max_lost=0.1)
 
 

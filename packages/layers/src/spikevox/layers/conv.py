@@ -1,0 +1,252 @@
+"""Sparse convolutions: submanifold, strided, inverse.
+
+Output site ``o`` takes input site ``i = o * stride - padding + j * dilation``, ``j = 0 .. k-1`` (spike sparse
+convolution, SSC, when the input is spikes). Weights are (K, C_in / groups, C_out), first spatial axis fastest.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from spikevox.layers.backends.geometry import KernelGeometry, default_padding, triple
+from spikevox.layers.coordinates import Sites
+from spikevox.layers.errors import LayerError
+from spikevox.layers.sparse_tensor import SparseTensor, adopt
+
+Whole = int | Sequence[int]
+
+
+class _SparseConvolution(nn.Module):
+    """Weights and the call of the engine that all three convolutions share."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, geometry: KernelGeometry, groups: int, bias: bool
+    ) -> None:
+        super().__init__()
+        if min(in_channels, out_channels, groups) < 1 or in_channels % groups or out_channels % groups:
+            raise LayerError(
+                f"in_channels ({in_channels}) and out_channels ({out_channels}) must be positive multiples of "
+                f"groups ({groups})."
+            )
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.geometry = geometry
+        self.groups = groups
+        self.weight = nn.Parameter(torch.empty(geometry.volume, in_channels // groups, out_channels))
+        self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws the weights as MinkowskiEngine does: uniform within ``1 / sqrt(K * C)``."""
+        fan = self.in_channels if not isinstance(self, SparseInverseConv3d) else self.out_channels
+        bound = 1 / math.sqrt(fan * self.geometry.volume)
+        nn.init.uniform_(self.weight, -bound, bound)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def _convolve(self, x: SparseTensor, outputs: Sites, *, transposed: bool = False) -> SparseTensor:
+        if x.features.shape[-1] != self.in_channels:
+            raise LayerError(f"{self} expects {self.in_channels} channels, got {x!r}.")
+        maps = x.maps
+        ends = (outputs, x.sites) if transposed else (x.sites, outputs)
+        kernel_map = maps.kernel_map(*ends, self.geometry)
+
+        def step(features: Tensor) -> Tensor:
+            maps.engine.check(features)
+            if self.groups == 1:
+                return maps.engine.convolve(features, self.weight, kernel_map, transposed=transposed)
+            parts = zip(features.chunk(self.groups, 1), self.weight.chunk(self.groups, 2), strict=True)
+            return torch.cat(
+                [
+                    maps.engine.convolve(f.contiguous(), w.contiguous(), kernel_map, transposed=transposed)
+                    for f, w in parts
+                ],
+                dim=1,
+            )
+
+        features = step(x.features) if x.time_steps is None else torch.stack([step(f) for f in x.features])
+        if self.bias is not None:
+            features = features + self.bias
+        if outputs is x.sites:
+            return x.replace(features)
+        return SparseTensor.on_sites(features, outputs, time_steps=x.time_steps)
+
+    def extra_repr(self) -> str:
+        """Channels and geometry, as torch prints its own layers."""
+        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.geometry.kernel_size}"
+        if self.geometry.stride != (1, 1, 1):
+            text += f", stride={self.geometry.stride}"
+        if self.groups != 1:
+            text += f", groups={self.groups}"
+        return text + f", bias={self.bias is not None}"
+
+
+def _checked(x: Any, call: Any) -> Any:
+    """Runs a layer on a SparseTensor or a MinkowskiEngine tensor and returns the same kind."""
+    tensor, foreign = adopt(x)
+    result = call(tensor)
+    return result.to_minkowski() if foreign else result
+
+
+class SubmanifoldConv3d(_SparseConvolution):
+    """Convolution evaluated only at the input's own sites, so that they do not spread.
+
+    Args:
+        in_channels: C of the input.
+        out_channels: C of the output.
+        kernel_size: one number or (x, y, z). An odd kernel is centred; an even one reaches forward, from the site
+            itself to ``k - 1`` steps beyond.
+        dilation: distance of the kernel's taps, in sites.
+        groups: channels are split into this many independent convolutions.
+        bias: adds a bias.
+
+    Weights start as truncated normal with standard deviation 0.02 (E-3DSNN's code).
+
+    Example:
+        >>> x = SparseTensor(torch.ones(2, 3), torch.tensor([[0, 0, 0, 0], [0, 1, 0, 0]]), batch_size=1)
+        >>> SubmanifoldConv3d(3, 16)(x)
+        SparseTensor(2 sites, 16 channels, batch_size=1, ...)
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        kernel_size: Whole = 3,
+        dilation: Whole = 1,
+        groups: int = 1,
+        bias: bool = False,
+    ) -> None:
+        kernel, spread = triple(kernel_size, "kernel_size"), triple(dilation, "dilation")
+        geometry = KernelGeometry(kernel, (1, 1, 1), default_padding(kernel, spread), spread)
+        super().__init__(in_channels, out_channels, geometry, groups, bias)
+
+    def reset_parameters(self) -> None:
+        """Draws the weights anew."""
+        nn.init.trunc_normal_(self.weight, std=0.02)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, x: Any) -> Any:
+        """Features (N, out_channels) on the sites of ``x``."""
+        return _checked(x, lambda tensor: self._convolve(tensor, tensor.sites))
+
+
+class SparseConv3d(_SparseConvolution):
+    """Convolution with its own output sites, used to down-sample.
+
+    Args:
+        in_channels: C of the input.
+        out_channels: C of the output.
+        kernel_size: one number or (x, y, z).
+        stride: one number or (x, y, z); the output's tensor stride is the input's times this.
+        padding: by default ``dilation * (k // 2)`` for an odd kernel and 0 for an even one.
+        dilation: distance of the kernel's taps, in sites.
+        groups: channels are split into this many independent convolutions.
+        bias: adds a bias.
+        sites: ``"covered"``: every site that a dense convolution would touch; ``"stride"``:
+            ``floor(coordinate / stride)``, as MinkowskiEngine does.
+        extent: the input's number of sites along x, y, z; output sites that a dense convolution over
+            ``[0, extent)`` would not have are left out. By default the grid has no bounds.
+
+    Weights start uniform within ``1 / sqrt(K * in_channels)`` (MinkowskiEngine's default).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        kernel_size: Whole,
+        stride: Whole = 1,
+        padding: Whole | None = None,
+        dilation: Whole = 1,
+        groups: int = 1,
+        bias: bool = False,
+        sites: Literal["covered", "stride"] = "covered",
+        extent: Sequence[int] | None = None,
+    ) -> None:
+        kernel, spread = triple(kernel_size, "kernel_size"), triple(dilation, "dilation")
+        border = default_padding(kernel, spread) if padding is None else triple(padding, "padding", least=0)
+        if sites not in ("covered", "stride"):
+            raise LayerError(f"sites must be 'covered' or 'stride', got {sites!r}.")
+        geometry = KernelGeometry(kernel, triple(stride, "stride"), border, spread)
+        super().__init__(in_channels, out_channels, geometry, groups, bias)
+        self.sites = sites
+        self.extent = None if extent is None else triple(extent, "extent")
+
+    def forward(self, x: Any) -> Any:
+        """Features (N_out, out_channels) on the output sites."""
+
+        def call(tensor: SparseTensor) -> SparseTensor:
+            outputs = tensor.maps.strided(tensor.sites, self.geometry, mode=self.sites, extent=self.extent)
+            return self._convolve(tensor, outputs)
+
+        return _checked(x, call)
+
+
+class SparseInverseConv3d(_SparseConvolution):
+    """Transposed convolution back to the sites that a strided convolution came from.
+
+    Args:
+        in_channels: C of the input.
+        out_channels: C of the output.
+        kernel_size: one number or (x, y, z), as in the partner.
+        stride: as in the partner.
+        padding: as in the partner; same default.
+        dilation: as in the partner.
+        groups: channels are split into this many independent convolutions.
+        bias: adds a bias.
+
+    Weights start uniform within ``1 / sqrt(K * out_channels)`` (MinkowskiEngine's default).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        kernel_size: Whole,
+        stride: Whole,
+        padding: Whole | None = None,
+        dilation: Whole = 1,
+        groups: int = 1,
+        bias: bool = False,
+    ) -> None:
+        kernel, spread = triple(kernel_size, "kernel_size"), triple(dilation, "dilation")
+        border = default_padding(kernel, spread) if padding is None else triple(padding, "padding", least=0)
+        geometry = KernelGeometry(kernel, triple(stride, "stride"), border, spread)
+        super().__init__(in_channels, out_channels, geometry, groups, bias)
+
+    def forward(self, x: Any, like: Any = None) -> Any:
+        """Features (N_fine, out_channels).
+
+        Args:
+            x: the coarse tensor.
+            like: a tensor on the sites to return to; by default those that ``x`` was derived from.
+
+        Raises:
+            LayerError: no sites to return to are known, several are, or ``like`` does not fit.
+        """
+
+        def call(tensor: SparseTensor) -> SparseTensor:
+            return self._convolve(tensor, self._outputs(tensor, like), transposed=True)
+
+        return _checked(x, call)
+
+    def _outputs(self, tensor: SparseTensor, like: Any) -> Sites:
+        stride = self.geometry.stride
+        if like is None:
+            return tensor.sites.finer_by(stride)
+        target, _ = adopt(like)
+        fits = all(c == f * s for c, f, s in zip(tensor.tensor_stride, target.tensor_stride, stride, strict=True))
+        if target.maps is not tensor.maps or not fits:
+            raise LayerError(
+                f"{self} cannot return from {tensor!r} to the sites of {target!r}: both must come from one input, "
+                f"and tensor strides must differ by {stride}."
+            )
+        return target.sites

@@ -1,0 +1,183 @@
+"""Sites at each stride and the kernel maps between them: built once, shared by every layer."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikevox.encoding.errors import CoordinateRangeError
+from spikevox.layers.backends import Engine, MinkowskiEngineAdapter, new_engine
+from spikevox.layers.backends.geometry import KernelGeometry, Triple
+from spikevox.layers.backends.site_table import KeyPacking
+from spikevox.layers.errors import LayerError
+
+COORDINATE_LIMIT = 2**30
+
+
+class Sites:
+    """One set of active sites. Two tensors have the same sites exactly where they share this object.
+
+    Attributes:
+        coordinates: (N, 4) int32: sample, x, y, z.
+        tensor_stride: distance of neighbouring sites along x, y, z; coordinates are multiples of it.
+        finer: sets that a strided convolution derived this one from.
+    """
+
+    def __init__(self, maps: "CoordinateMaps", coordinates: Tensor, tensor_stride: Triple, handle: Any) -> None:
+        self.maps = maps
+        self.coordinates = coordinates
+        self.tensor_stride = tensor_stride
+        self.handle = handle
+        self.finer: list[Sites] = []
+        self._batch_index: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.coordinates)
+
+    @property
+    def batch_index(self) -> Tensor:
+        """(N,) int64, the sample of each site."""
+        if self._batch_index is None:
+            self._batch_index = self.coordinates[:, 0].to(torch.int64)
+        return self._batch_index
+
+    def finer_by(self, stride: Triple) -> "Sites":
+        """The set ``stride`` times finer that this one was derived from.
+
+        Raises:
+            LayerError: none is known, or several are.
+        """
+        wanted = tuple(t // s for t, s in zip(self.tensor_stride, stride, strict=True))
+        found = [sites for sites in self.finer if sites.tensor_stride == wanted]
+        if len(found) != 1:
+            raise LayerError(
+                f"{'no' if not found else len(found)} sets of sites at tensor stride {wanted} lead to these at "
+                f"{self.tensor_stride}: say which sites to return to with like=."
+            )
+        return found[0]
+
+
+class CoordinateMaps:
+    """All sets of sites that belong to one input, and the kernel maps between them.
+
+    Maps are cached under the identity of their sets of sites, so that none can be met with other coordinates.
+
+    Args:
+        batch_size: B, empty samples included.
+        engine: an engine, or the name of a backend.
+    """
+
+    def __init__(self, batch_size: int, engine: Engine | str) -> None:
+        self.batch_size = batch_size
+        self.engine: Engine = new_engine(engine) if isinstance(engine, str) else engine
+        self._sites: dict[Triple, list[Sites]] = {}
+        self._derived: dict[tuple[int, Any], Sites] = {}
+        self._kernel_maps: dict[tuple[int, int, KernelGeometry], Any] = {}
+
+    def insert(self, coordinates: Tensor, tensor_stride: Triple) -> Sites:
+        """Takes in unique, sorted sites; an equal set that is there already is returned instead."""
+        known = self._sites.setdefault(tensor_stride, [])
+        for sites in known:
+            if torch.equal(sites.coordinates, coordinates):
+                return sites
+        sites = Sites(self, coordinates, tensor_stride, self.engine.insert(coordinates, tensor_stride))
+        known.append(sites)
+        return sites
+
+    def strided(
+        self, sites: Sites, geometry: KernelGeometry, *, mode: str = "covered", extent: Triple | None = None
+    ) -> Sites:
+        """Output sites of a convolution.
+
+        Args:
+            sites: the input's.
+            geometry: of the convolution.
+            mode: ``"covered"``: every site that a dense convolution would touch; ``"stride"``:
+                ``floor(coordinate / stride)``.
+            extent: number of input sites along x, y, z; output sites that a dense convolution over
+                ``[0, extent)`` would not have are left out.
+        """
+        name = (id(sites), (geometry, mode, extent))
+        if name not in self._derived:
+            result = self._derive(sites, geometry, mode, extent)
+            if not any(finer is sites for finer in result.finer):
+                result.finer.append(sites)
+            self._derived[name] = result
+        return self._derived[name]
+
+    def _derive(self, sites: Sites, geometry: KernelGeometry, mode: str, extent: Triple | None) -> Sites:
+        x, y, z = (t * s for t, s in zip(sites.tensor_stride, geometry.stride, strict=True))
+        floor = mode == "stride" or geometry.tiles
+        if floor and extent is None and isinstance(self.engine, AdoptedEngine) and len(sites):
+            return self._adopt(self.engine.stride(sites.handle, geometry.stride))
+        steps = _steps(sites)
+        stride = torch.tensor(geometry.stride, device=steps.device)
+        if floor:
+            spatial = torch.div(steps[:, 1:], stride, rounding_mode="floor")
+            outputs = torch.cat([steps[:, :1], spatial], dim=1)
+        else:
+            outputs = _covered(steps, geometry, stride)
+        if extent is not None:
+            outputs = outputs[_inside_extent(outputs, geometry, extent)]
+        outputs = outputs * torch.tensor([1, x, y, z], device=outputs.device)
+        if len(outputs) and int(outputs[:, 1:].abs().max()) > 2 * COORDINATE_LIMIT - 1:
+            raise CoordinateRangeError(f"output sites of {geometry} leave the range of int32 coordinates.")
+        packing = KeyPacking(outputs)
+        return self.insert(packing.unpack(torch.unique(packing.pack(outputs))), (x, y, z))
+
+    def kernel_map(self, inputs: Sites, outputs: Sites, geometry: KernelGeometry) -> Any:
+        """The engine's kernel map between two sets of sites, built on first use."""
+        name = (id(inputs), id(outputs), geometry)
+        if name not in self._kernel_maps:
+            self._kernel_maps[name] = self.engine.kernel_map(inputs.handle, outputs.handle, geometry)
+        return self._kernel_maps[name]
+
+    def pairs(self, inputs: Sites, outputs: Sites, geometry: KernelGeometry) -> tuple[Tensor, Tensor, Tensor]:
+        """Matches as plain int64 arrays (offset, in_row, out_row), ordered by offset."""
+        return self.engine.pairs(self.kernel_map(inputs, outputs, geometry))
+
+    def adopt(self, key: Any) -> Sites:
+        """Sites that a MinkowskiEngine coordinate manager holds under ``key``, in its row order."""
+        if not isinstance(self.engine, AdoptedEngine):
+            raise LayerError("only maps over a shared MinkowskiEngine manager can adopt its keys.")
+        return self._adopt(self.engine.adopt(key))
+
+    def _adopt(self, handle: Any) -> Sites:
+        known = self._sites.setdefault(handle.tensor_stride, [])
+        for sites in known:
+            if sites.handle.key == handle.key:
+                return sites
+        sites = Sites(self, handle.coordinates, handle.tensor_stride, handle)
+        known.append(sites)
+        return sites
+
+
+class AdoptedEngine(MinkowskiEngineAdapter):
+    """The engine over a manager that belongs to somebody else's MinkowskiEngine network."""
+
+
+def _steps(sites: Sites) -> Tensor:
+    """Coordinates (N, 4) int64 with x, y, z in units of the tensor stride."""
+    scale = torch.tensor([1, *sites.tensor_stride], device=sites.coordinates.device)
+    return torch.div(sites.coordinates.to(torch.int64), scale, rounding_mode="floor")
+
+
+def _covered(steps: Tensor, geometry: KernelGeometry, stride: Tensor) -> Tensor:
+    """Every o with ``o * stride + offset = i`` for an input i and a kernel offset; may repeat."""
+    parts = []
+    for offset in geometry.offsets:
+        moved = steps[:, 1:] - torch.tensor(offset, device=steps.device)
+        fits = (moved % stride == 0).all(dim=1)
+        spatial = torch.div(moved[fits], stride, rounding_mode="floor")
+        parts.append(torch.cat([steps[fits, :1], spatial], dim=1))
+    return torch.cat(parts)
+
+
+def _inside_extent(outputs: Tensor, geometry: KernelGeometry, extent: Triple) -> Tensor:
+    result = torch.ones(len(outputs), dtype=torch.bool, device=outputs.device)
+    for axis, size in enumerate(extent):
+        reach = geometry.dilation[axis] * (geometry.kernel_size[axis] - 1) + 1
+        count = (size + 2 * geometry.padding[axis] - reach) // geometry.stride[axis] + 1
+        column = outputs[:, axis + 1]
+        result &= (column >= 0) & (column < count)
+    return result

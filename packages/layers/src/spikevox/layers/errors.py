@@ -1,0 +1,29 @@
+"""Errors of the layers; all derive from ``SpikevoxError``."""
+
+from collections.abc import Iterable
+
+from spikevox.encoding.errors import SpikevoxError
+
+
+class SparseTensorError(SpikevoxError, ValueError):
+    """Features, coordinates or options of a sparse tensor do not fit together.
+
+    Attributes:
+        rows: the rows concerned, counted from 0; empty where no single row is at fault.
+    """
+
+    def __init__(self, message: str, rows: Iterable[int] = ()) -> None:
+        super().__init__(message)
+        self.rows = tuple(int(row) for row in rows)
+
+
+class LayerError(SpikevoxError, ValueError):
+    """A layer was built or called with something that it cannot take."""
+
+
+class NeuronStateError(SpikevoxError, RuntimeError):
+    """A stateful neuron met a batch or sites that its membrane does not belong to."""
+
+
+class BackendError(SpikevoxError, RuntimeError):
+    """A backend is missing, or cannot run where it was called."""
