@@ -6,24 +6,62 @@ from spikevox.encoding.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from spikevox.layers.backends import use_backend
+    from spikevox.layers.blocks import BasicBlock, Down, Parts, Up
     from spikevox.layers.conv import SparseConv3d, SparseInverseConv3d, SubmanifoldConv3d
     from spikevox.layers.coordinates import CoordinateMaps, Sites
     from spikevox.layers.errors import BackendError, LayerError, NeuronStateError, SparseTensorError
     from spikevox.layers.joining import concatenate, union
     from spikevox.layers.linear import Linear
+    from spikevox.layers.monitor import Firing, FiringMonitor
+    from spikevox.layers.neurons import (
+        IF,
+        ILIF,
+        LIF,
+        NEURONS,
+        PLIF,
+        PSN,
+        AdaptiveLIF,
+        Neuron,
+        ReLU,
+        build_neuron,
+        detach_states,
+        integer_spike,
+        reset_states,
+    )
+    from spikevox.layers.norm import BatchNorm, ThresholdDependentBatchNorm, fold_batch_norm
     from spikevox.layers.pool import AveragePool3d, GlobalMaxPool, GlobalMeanPool, GlobalSumPool, MaxPool3d
     from spikevox.layers.sparse_tensor import SparseTensor
+    from spikevox.layers.stem import SpikeVoxelStem
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "backends": ("use_backend",),
+        "blocks": ("BasicBlock", "Down", "Parts", "Up"),
         "conv": ("SparseConv3d", "SparseInverseConv3d", "SubmanifoldConv3d"),
         "coordinates": ("CoordinateMaps", "Sites"),
         "errors": ("BackendError", "LayerError", "NeuronStateError", "SparseTensorError"),
         "linear": ("Linear",),
+        "monitor": ("Firing", "FiringMonitor"),
+        "neurons": (
+            "IF",
+            "ILIF",
+            "LIF",
+            "NEURONS",
+            "PLIF",
+            "PSN",
+            "AdaptiveLIF",
+            "Neuron",
+            "ReLU",
+            "build_neuron",
+            "detach_states",
+            "integer_spike",
+            "reset_states",
+        ),
+        "norm": ("BatchNorm", "ThresholdDependentBatchNorm", "fold_batch_norm"),
         "pool": ("AveragePool3d", "GlobalMaxPool", "GlobalMeanPool", "GlobalSumPool", "MaxPool3d"),
         "sparse_tensor": ("SparseTensor",),
+        "stem": ("SpikeVoxelStem",),
         "joining": ("concatenate", "union"),
     },
     distribution="spikevox-layers",

@@ -22,9 +22,7 @@ Whole = int | Sequence[int]
 class _SparseConvolution(nn.Module):
     """Weights and the call of the engine that all three convolutions share."""
 
-    def __init__(
-        self, in_channels: int, out_channels: int, geometry: KernelGeometry, groups: int, bias: bool
-    ) -> None:
+    def __init__(self, in_channels: int, out_channels: int, geometry: KernelGeometry, groups: int, bias: bool) -> None:
         super().__init__()
         if min(in_channels, out_channels, groups) < 1 or in_channels % groups or out_channels % groups:
             raise LayerError(

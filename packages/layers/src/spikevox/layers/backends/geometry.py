@@ -41,8 +41,7 @@ class KernelGeometry(NamedTuple):
     def offsets(self) -> list[Triple]:
         """``j * dilation - padding`` of each of the K kernel offsets, the first axis fastest."""
         axes = [
-            [j * d - p for j in range(k)]
-            for k, p, d in zip(self.kernel_size, self.padding, self.dilation, strict=True)
+            [j * d - p for j in range(k)] for k, p, d in zip(self.kernel_size, self.padding, self.dilation, strict=True)
         ]
         return [(x, y, z) for z, y, x in product(axes[2], axes[1], axes[0])]
 

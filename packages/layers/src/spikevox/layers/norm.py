@@ -1,0 +1,123 @@
+"""Batch normalisation over sites, across processes where asked for."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spikevox.layers.all_reduce import all_reduce_sum
+from spikevox.layers.errors import LayerError
+from spikevox.layers.neurons.surrogate import check_positive
+from spikevox.layers.sparse_tensor import features_of, with_features
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Batch normalisation of each channel over all sites, and over T x N where there is a time axis.
+
+    Args:
+        channels: C.
+        eps: added to the variance.
+        momentum: share of the new batch in the running statistics.
+        synchronise: statistics over all processes of a distributed run; processes may hold different numbers of
+            sites, also none.
+
+    Takes a SparseTensor, a MinkowskiEngine tensor or a plain tensor (..., C) and returns the same kind. Zero sites
+    leave the statistics as they are; one site gives the bias and leaves the running variance.
+    """
+
+    def __init__(self, channels: int, *, eps: float = 1e-3, momentum: float = 0.01, synchronise: bool = False) -> None:
+        super().__init__(channels, eps=eps, momentum=momentum)
+        self.synchronise = synchronise
+        self.rate = momentum
+
+    def scale(self) -> Tensor:
+        """Factor (C,) of the normalised values."""
+        return self.weight
+
+    def forward(self, x: Any) -> Any:
+        """Normalised features on the sites of ``x``."""
+        features = features_of(x)
+        if features.shape[-1] != self.num_features:
+            raise LayerError(f"{self} expects {self.num_features} channels, got {tuple(features.shape)}.")
+        rows = features.reshape(-1, self.num_features)
+        if not self.training:
+            result = self._native(rows)
+        elif self.synchronise or len(rows) < 2:
+            result = self._from_sums(rows)
+        else:
+            self._count_batch()
+            result = self._native(rows)
+        return with_features(x, result.view(features.shape))
+
+    def _native(self, rows: Tensor) -> Tensor:
+        return torch.batch_norm(
+            rows,
+            self.scale(),
+            self.bias,
+            self.running_mean,
+            self.running_var,
+            self.training,
+            self.rate,
+            self.eps,
+            False,
+        )
+
+    def _from_sums(self, rows: Tensor) -> Tensor:
+        ones = rows.new_full((1,), len(rows))
+        sums = all_reduce_sum(torch.cat([rows.sum(dim=0), ones]))
+        count = sums[-1].detach()
+        if count == 0:
+            return rows + 0 * (self.scale() + self.bias)
+        mean = sums[:-1] / count
+        centred = rows - mean
+        # A second sum of centred squares: the difference of two large sums would cancel.
+        variance = all_reduce_sum((centred**2).sum(dim=0)) / count
+        self._track(mean.detach(), variance.detach(), float(count))
+        return centred * torch.rsqrt(variance + self.eps) * self.scale() + self.bias
+
+    def _count_batch(self) -> None:
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+
+    @torch.no_grad()
+    def _track(self, mean: Tensor, variance: Tensor, count: float) -> None:
+        if self.running_mean is None or self.running_var is None:
+            return
+        self._count_batch()
+        self.running_mean.lerp_(mean, self.rate)
+        if count > 1:
+            self.running_var.lerp_(variance * (count / (count - 1)), self.rate)
+
+
+class ThresholdDependentBatchNorm(BatchNorm):
+    """tdBN (Zheng et al., AAAI 2021): normalised values are scaled by ``alpha * threshold``.
+
+    Args:
+        channels: C.
+        threshold: of the neurons behind, positive.
+        alpha: 1, or ``1 / sqrt(2)`` on branches that are added.
+        **options: see :class:`BatchNorm`.
+    """
+
+    def __init__(self, channels: int, *, threshold: float = 1.0, alpha: float = 1.0, **options: Any) -> None:
+        super().__init__(channels, **options)
+        check_positive("threshold", threshold)
+        check_positive("alpha", alpha)
+        self.threshold = threshold
+        self.alpha = alpha
+
+    def scale(self) -> Tensor:
+        """Factor (C,) of the normalised values."""
+        return self.weight * (self.alpha * self.threshold)
+
+
+def fold_batch_norm(weight: Tensor, bias: Tensor | None, norm: BatchNorm) -> tuple[Tensor, Tensor]:
+    """Weight (..., C_out) and bias (C_out,) of a convolution that includes the normalisation behind it.
+
+    Uses the running statistics: the two agree in evaluation mode.
+    """
+    if norm.running_mean is None or norm.running_var is None:
+        raise LayerError("only a normalisation with running statistics can be folded.")
+    factor = norm.scale() * torch.rsqrt(norm.running_var + norm.eps)
+    shift = -norm.running_mean if bias is None else bias - norm.running_mean
+    return weight * factor, shift * factor + norm.bias
