@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from spikevox.layers.blocks import BasicBlock, Down, Parts, Up
     from spikevox.layers.conv import SparseConv3d, SparseInverseConv3d, SubmanifoldConv3d
     from spikevox.layers.coordinates import CoordinateMaps, Sites
+    from spikevox.layers.doctor import Finding, diagnose
     from spikevox.layers.errors import BackendError, LayerError, NeuronStateError, SparseTensorError
     from spikevox.layers.joining import concatenate, union
     from spikevox.layers.linear import Linear
@@ -40,6 +41,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "blocks": ("BasicBlock", "Down", "Parts", "Up"),
         "conv": ("SparseConv3d", "SparseInverseConv3d", "SubmanifoldConv3d"),
         "coordinates": ("CoordinateMaps", "Sites"),
+        "doctor": ("Finding", "diagnose"),
         "errors": ("BackendError", "LayerError", "NeuronStateError", "SparseTensorError"),
         "linear": ("Linear",),
         "monitor": ("Firing", "FiringMonitor"),

@@ -1,5 +1,22 @@
-"""spikevox.tasks."""
+"""Train, test and use spiking 3D recognition networks."""
+
+from typing import TYPE_CHECKING
 
 from spikevox.encoding.lazy import lazy_exports
 
-__getattr__, __dir__, __all__ = lazy_exports(__name__, {}, distribution="spikevox-tasks")
+if TYPE_CHECKING:
+    from spikevox.tasks.config import load_config
+    from spikevox.tasks.errors import CheckpointError, ConfigError, DataFileError
+    from spikevox.tasks.predictor import Prediction, Predictor, load_predictor
+    from spikevox.tasks.runner import Runner, build_runner
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "config": ("load_config",),
+        "errors": ("CheckpointError", "ConfigError", "DataFileError"),
+        "predictor": ("Prediction", "Predictor", "load_predictor"),
+        "runner": ("Runner", "build_runner"),
+    },
+    distribution="spikevox-tasks",
+)

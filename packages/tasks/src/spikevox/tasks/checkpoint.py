@@ -1,0 +1,173 @@
+"""Checkpoints of plain types, written whole or not at all; weights that carry what shapes do not tell."""
+
+import io
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from spikevox.layers import Neuron
+from spikevox.tasks.errors import CheckpointError
+
+FORMAT = 1
+# Training options: a network with other values of these is still the same network.
+_FREE = ("label_smoothing", "batch_norm_momentum", "synchronise")
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes a file that is either there in full or not at all, also when the process is killed in between."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        # A temporary file is private; the result gets the rights that a plain open would give it.
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(temporary).chmod(0o666 & ~mask)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
+    """Stores tensors, numbers, strings, lists and dicts."""
+    buffer = io.BytesIO()
+    torch.save(dict(content), buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Reads a checkpoint without running any code that it may hold.
+
+    Raises:
+        CheckpointError: a file that is missing, truncated, or holds more than plain types.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path} is not there.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise CheckpointError(
+            f"{path} cannot be read as a checkpoint ({str(error).splitlines()[0]}). It is truncated, or holds objects "
+            "that are no plain tensors, numbers and strings; such files are refused, as loading them runs code."
+        ) from error
+    if not isinstance(content, dict) or "state_dict" not in content:
+        raise CheckpointError(f"{path} holds no 'state_dict'; it is no checkpoint of spikevox.")
+    return content
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    result = {"python": platform.python_version()}
+    for name in (
+        "spikevox-encoding",
+        "spikevox-layers",
+        "spikevox-tasks",
+        "torch",
+        "numpy",
+        "mmengine",
+        "MinkowskiEngine",
+    ):
+        try:
+            result[name] = version(name)
+        except PackageNotFoundError:
+            result[name] = "absent"
+    return result
+
+
+def neuron_facts(network: nn.Module) -> list[str]:
+    """Every kind of neuron in a network with its parameters, as text."""
+    return sorted({f"{type(m).__name__}({m.extra_repr()})" for m in network.modules() if isinstance(m, Neuron)})
+
+
+def save_weights(path: str | Path, network: nn.Module, facts: Mapping[str, Any]) -> None:
+    """Stores weights as safetensors with facts about the network, its input and its training as JSON."""
+    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
+    text = json.dumps({"format": FORMAT, "neurons": neuron_facts(network), **facts}, sort_keys=True)
+    write_atomically(Path(path), save_tensors(tensors, metadata={"spikevox": text}))
+
+
+def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Weights and facts of a file written by :func:`save_weights`.
+
+    Raises:
+        CheckpointError: a file that is missing, truncated, or of another origin.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path} is not there.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be read as safetensors ({error}); it may be truncated.") from error
+    if "spikevox" not in metadata:
+        raise CheckpointError(f"{path} carries no description of its network: it was not written by spikevox.")
+    facts = json.loads(metadata["spikevox"])
+    if facts.get("format") != FORMAT:
+        raise CheckpointError(f"{path} has format {facts.get('format')}, this version reads {FORMAT}.")
+    return tensors, facts
+
+
+def load_strictly(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Puts weights into a network that has exactly these names and shapes.
+
+    Raises:
+        CheckpointError: a report of what is missing, unexpected or of another shape; nothing is loaded then.
+    """
+    own = network.state_dict()
+    missing = sorted(set(own) - set(tensors))
+    unexpected = sorted(set(tensors) - set(own))
+    shapes = sorted(
+        f"{name}: {tuple(tensors[name].shape)} in the file, {tuple(own[name].shape)} in the network"
+        for name in set(own) & set(tensors)
+        if own[name].shape != tensors[name].shape
+    )
+    if missing or unexpected or shapes:
+        matched = len(set(own) & set(tensors)) - len(shapes)
+        raise CheckpointError(
+            f"{source} does not fit the network: {matched} of {len(own)} tensors match; missing {_first(missing)}; "
+            f"unexpected {_first(unexpected)}; shapes {_first(shapes)}."
+        )
+    network.load_state_dict(dict(tensors))
+
+
+def _first(names: list[str]) -> str:
+    return f"{len(names)} {names[:3]}" if names else "0"
+
+
+def check_facts(stored: Mapping[str, Any], wanted: Mapping[str, Any], source: str) -> None:
+    """Compares what a file says of its network and input with a configuration.
+
+    Raises:
+        CheckpointError: they differ; both sides of every difference are named.
+    """
+    differences: list[str] = []
+    for key, value in wanted.items():
+        _compare(stored.get(key), value, key, differences)
+    if differences:
+        raise CheckpointError(f"{source} was made for another network or input: " + "; ".join(differences) + ".")
+
+
+def _compare(stored: Any, wanted: Any, where: str, differences: list[str]) -> None:
+    if isinstance(stored, dict) and isinstance(wanted, dict):
+        for key in sorted(set(stored) | set(wanted)):
+            if key not in _FREE:
+                _compare(stored.get(key), wanted.get(key), f"{where}.{key}", differences)
+    elif stored != wanted:
+        differences.append(f"{where} is {stored!r} in the file and {wanted!r} in the config")

@@ -1,0 +1,173 @@
+"""The ``spikevox`` command: each verb parses, calls one public function, and shows the result."""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from spikevox.encoding.errors import SpikevoxError
+
+_OPENCV = "pip uninstall -y opencv-python; pip install opencv-python-headless"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a verb; returns 0, or 1 after an error that was told on standard error."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    for noisy in ("mmengine", "matplotlib"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    if getattr(options, "data", None):
+        os.environ["SPIKEVOX_DATA"] = options.data
+    try:
+        options.run(options)
+    except (SpikevoxError, OSError, KeyboardInterrupt) as error:
+        if options.debug:
+            raise
+        print(f"spikevox: {error or 'interrupted'}", file=sys.stderr)
+        return 1
+    except ImportError as error:
+        if options.debug or not any(word in str(error) for word in ("cv2", "libGL", "libxcb", "libgthread")):
+            raise
+        print(f"spikevox: OpenCV does not import here ({error}). Run: {_OPENCV}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="spikevox", description="Event-driven 3D recognition with spiking networks.")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    train = _verb(verbs, "train", _train, "train a network", config=True)
+    resume = _verb(verbs, "resume", _resume, "go on with a training that was stopped", config=True)
+    for verb in (train, resume):
+        verb.add_argument("--work-dir", help="folder for checkpoints and logs, by default work_dirs/NAME")
+    test = _verb(verbs, "test", _test, "score weights on the test split", config=True)
+    test.add_argument("weights", help=".safetensors or checkpoint")
+    test.add_argument("--votes", type=int, default=1, help="views of each sample whose scores are averaged")
+    test.add_argument("--figures", help="folder for confusion.png and spikes.png")
+    test.add_argument("--json", help="file for the figures")
+    predict = _verb(verbs, "predict", _predict, "classify files, or the test split", config=True)
+    predict.add_argument("weights")
+    predict.add_argument("paths", nargs="*", help="cloud files or folders; the test split by default")
+    predict.add_argument("--out", required=True, help="folder for predictions.json")
+    baseline = _verb(verbs, "baseline", _baseline, "accuracy of a random forest on the same data", config=True)
+    baseline.add_argument("--json", help="file for the figures")
+    _verb(verbs, "config", _config, "print all that an experiment would run", config=True)
+    data = _verb(verbs, "data", _data, "look after data")
+    data.add_argument("action", choices=["check"], help="check: read every file once and list what is wrong")
+    data.add_argument("folder")
+    apps = _verb(verbs, "apps", _apps, "list the experiments, or copy one: apps copy NAME DIR")
+    apps.add_argument("words", nargs="*", metavar="copy NAME DIR")
+    _verb(verbs, "doctor", _doctor, "say what is missing and how to install it")
+    return parser
+
+
+def _verb(
+    verbs: Any, name: str, run: Callable[[argparse.Namespace], None], text: str, *, config: bool = False
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text)
+    parser.set_defaults(run=run)
+    parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks")
+    if config:
+        parser.add_argument("config", help="experiment file")
+        parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a value")
+        parser.add_argument("--data", metavar="DIR", help="data folder, by default $SPIKEVOX_DATA or ./data")
+    return parser
+
+
+def _load(options: argparse.Namespace) -> dict[str, Any]:
+    from spikevox.tasks.config import load_config
+
+    return load_config(options.config, options.set)
+
+
+def _train(options: argparse.Namespace, *, resume: bool = False) -> None:
+    from spikevox.tasks.runner import WEIGHTS, build_runner
+    from spikevox.tasks.session import train
+
+    work_dir = Path(options.work_dir or Path("work_dirs") / Path(options.config).stem)
+    train(build_runner(_load(options), work_dir, resume=resume))
+    print(f"weights: {work_dir / WEIGHTS}")
+
+
+def _resume(options: argparse.Namespace) -> None:
+    _train(options, resume=True)
+
+
+def _test(options: argparse.Namespace) -> None:
+    from spikevox.tasks.session import save_figures, score
+
+    config = _load(options)
+    scored = score(config, options.weights, votes=options.votes)
+    print(scored.table())
+    if options.json:
+        _write_json(options.json, scored.figures(options.config))
+    if options.figures:
+        save_figures(scored, options.figures)
+        print(f"figures: {options.figures}")
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from spikevox.tasks.session import predict
+
+    rows = predict(_load(options), options.weights, options.paths)
+    _write_json(Path(options.out) / "predictions.json", rows)
+    for row in rows[:20]:
+        print(f"{row['source']}: {row['label']} ({row['score']:.2f})")
+    print(f"{len(rows)} predictions: {Path(options.out) / 'predictions.json'}")
+
+
+def _baseline(options: argparse.Namespace) -> None:
+    from spikevox.tasks.session import baseline
+
+    result = baseline(_load(options))
+    print(f"forest of 500 trees on {result.features}: accuracy {result.accuracy:.4f}")
+    for name, value in result.validation.items():
+        print(f"  {name}: {value:.4f} on validation")
+    if options.json:
+        _write_json(options.json, result._asdict())
+
+
+def _config(options: argparse.Namespace) -> None:
+    from spikevox.tasks.config import to_plain
+
+    print(json.dumps(to_plain(_load(options)), indent=2))
+
+
+def _data(options: argparse.Namespace) -> None:
+    from spikevox.tasks.datasets.check import check_folder
+
+    findings, count = check_folder(options.folder)
+    for finding in findings:
+        print(finding)
+    print(f"{count} files read, {len(findings)} with problems")
+    if findings:
+        raise SpikevoxError(f"{len(findings)} of {count} files in {options.folder} have problems.")
+
+
+def _apps(options: argparse.Namespace) -> None:
+    from spikevox.tasks.apps_folder import copy_app, list_apps
+
+    if options.words:
+        print(copy_app(options.words))
+        return
+    for name in list_apps():
+        print(name)
+
+
+def _doctor(options: argparse.Namespace) -> None:
+    from spikevox.layers.doctor import diagnose
+
+    for finding in diagnose():
+        print(f"{'ok     ' if finding.present else 'missing'}  {finding.name}: {finding.detail}")
+
+
+def _write_json(path: str | Path, content: Any) -> None:
+    from spikevox.tasks.checkpoint import write_atomically
+
+    write_atomically(Path(path), (json.dumps(content, indent=2) + "\n").encode())

@@ -1,0 +1,23 @@
+"""Data sets: one file format a file."""
+
+from typing import TYPE_CHECKING
+
+from spikevox.encoding.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from spikevox.tasks.datasets.base import PointDataset, PointPipeline
+    from spikevox.tasks.datasets.modelnet import ModelNet10
+    from spikevox.tasks.datasets.points import PointFile, read_points
+    from spikevox.tasks.datasets.scan import Scanner
+    from spikevox.tasks.datasets.shapes import GeneratedShapes
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "base": ("PointDataset", "PointPipeline"),
+        "modelnet": ("ModelNet10",),
+        "points": ("PointFile", "read_points"),
+        "scan": ("Scanner",),
+        "shapes": ("GeneratedShapes",),
+    },
+)

@@ -1,0 +1,129 @@
+"""What all data sets share: from points to voxels, the same sample for the same seed, epoch and index."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from spikevox.encoding import VoxelGrid, Voxels, voxelize
+from spikevox.tasks.errors import ConfigError
+from spikevox.tasks.transforms import build_transform
+
+
+class PointPipeline:
+    """Transforms and voxelisation of one cloud.
+
+    Args:
+        grid: a VoxelGrid, or its arguments as a dict.
+        columns: columns of the points that come in.
+        features: see :func:`spikevox.encoding.voxelize`.
+        reduce: see :func:`spikevox.encoding.voxelize`.
+        transforms: applied in order; transforms or ``dict(type=..., ...)``.
+    """
+
+    def __init__(
+        self,
+        *,
+        grid: VoxelGrid | dict[str, Any],
+        columns: Sequence[str] = ("x", "y", "z"),
+        features: Sequence[str] = ("xyz",),
+        reduce: str = "first",
+        transforms: Sequence[Any] = (),
+    ) -> None:
+        self.grid = grid if isinstance(grid, VoxelGrid) else VoxelGrid(**grid)
+        self.columns = tuple(columns)
+        self.features = tuple(features)
+        self.reduce: Any = reduce
+        self.transforms = [build_transform(t) for t in transforms]
+
+    def __call__(
+        self,
+        points: NDArray[np.floating],
+        generator: np.random.Generator,
+        *,
+        label: int | None = None,
+        source: str = "point cloud",
+    ) -> Voxels:
+        """Voxels of one cloud (P, len(columns))."""
+        for transform in self.transforms:
+            points = transform(points, self.columns, generator)
+        return voxelize(
+            points,
+            self.grid,
+            columns=self.columns,
+            features=self.features,
+            reduce=self.reduce,
+            generator=generator,
+            label=label,
+            source=source,
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """What a trained network expects of its input, as JSON types: random transforms are left out."""
+        kept = [{"type": type(t).__name__, **asdict(t)} for t in self.transforms if not t.augments]  # type: ignore[call-overload]
+        return {
+            "grid": {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self.grid).items()},
+            "columns": list(self.columns),
+            "features": list(self.features),
+            "reduce": self.reduce,
+            "transforms": kept,
+        }
+
+
+class PointDataset(Dataset[Voxels]):
+    """Base of data sets of labelled clouds.
+
+    A subclass sets ``class_names`` and defines ``__len__`` and ``read``. Everything random in a sample is drawn from a
+    generator of (seed, epoch, index) alone, so that neither workers nor a resumed run change it.
+
+    Args:
+        seed: of the samples' random transforms.
+        **pipeline: see :class:`PointPipeline`.
+    """
+
+    class_names: tuple[str, ...] = ()
+
+    def __init__(self, *, seed: int = 0, **pipeline: Any) -> None:
+        self.seed = seed
+        self.pipeline = PointPipeline(**pipeline)
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """Class names under the key that mmengine reads."""
+        return {"classes": self.class_names}
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def read(self, index: int) -> tuple[NDArray[np.floating], int | None, str]:
+        """Points (P, columns), class and name of one sample."""
+        raise NotImplementedError
+
+    def __getitem__(self, key: int | tuple[int, int]) -> Voxels:
+        """One sample; ``key`` is an index, or (index, epoch) to draw the epoch's random transforms."""
+        index, epoch = key if isinstance(key, tuple) else (key, 0)
+        if not 0 <= index < len(self):
+            raise IndexError(f"sample {index} of {len(self)}.")
+        points, label, source = self.read(index)
+        generator = np.random.default_rng([self.seed, epoch, index])
+        return self.pipeline(points, generator, label=label, source=source)
+
+    def labels(self) -> NDArray[np.int64]:
+        """(len,) class of each sample."""
+        raise NotImplementedError
+
+
+def data_folder(name: str) -> Path:
+    """A data set's folder: ``name`` in the folder that SPIKEVOX_DATA names, ``./data`` by default."""
+    return Path(os.environ.get("SPIKEVOX_DATA", "data")) / name
+
+
+def check_split(split: str, known: Sequence[str]) -> None:
+    """Raises ConfigError for a split that a data set does not have."""
+    if split not in known:
+        raise ConfigError(f"unknown split {split!r}; there are {', '.join(known)}.")

@@ -1,0 +1,86 @@
+"""ModelNet10 as two npz files of quantised surface points."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikevox.tasks.datasets.base import PointDataset, check_split, data_folder
+from spikevox.tasks.errors import DataFileError
+
+SPLITS = ("train", "val", "train+val", "test")
+_KEYS = ("points_q", "label", "name", "classes")
+
+
+def validation_rows(labels: NDArray[np.integer], names: NDArray[np.str_]) -> NDArray[np.bool_]:
+    """Mask of the last tenth, rounded down, of each class's names in order.
+
+    A random tenth would be much easier than the test split: neighbouring names are often near-copies.
+    """
+    chosen = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        rows = rows[np.argsort(names[rows], kind="stable")]
+        chosen[rows[len(rows) - len(rows) // 10 :]] = True
+    return chosen
+
+
+class ModelNet10(PointDataset):
+    """ModelNet10 from ``train.npz`` and ``test.npz``: points_q (int16), label, name, classes.
+
+    Args:
+        split: ``"train"``, ``"val"`` (the last tenth of each class of the training file), ``"train+val"`` or ``"test"``.
+        data_root: folder with the two files, by default ``modelnet10`` in the data folder.
+        **options: see :class:`PointDataset`.
+
+    Raises:
+        DataFileError: a file that is missing, truncated or of another form.
+    """
+
+    def __init__(self, split: str = "train", *, data_root: str | Path | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        check_split(split, SPLITS)
+        self.split = split
+        root = data_folder("modelnet10") if data_root is None else Path(data_root)
+        path = root / ("test.npz" if split == "test" else "train.npz")
+        arrays = _load(path)
+        labels, names = arrays["label"].astype(np.int64), arrays["name"]
+        held_out = validation_rows(labels, names)
+        rows = {"train": ~held_out, "val": held_out}.get(split, np.ones(len(labels), dtype=bool))
+        self.class_names = tuple(str(name) for name in arrays["classes"])
+        self._points = arrays["points_q"][rows]
+        self._labels, self._names = labels[rows], names[rows]
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def read(self, index: int) -> tuple[NDArray[np.floating], int | None, str]:
+        """Points (1024, 3) in units of the shape's largest half extent, class and name."""
+        points = self._points[index].astype(np.float32) / 32767
+        return points, int(self._labels[index]), str(self._names[index])
+
+    def labels(self) -> NDArray[np.int64]:
+        """(len,) class of each shape."""
+        return self._labels
+
+
+def _load(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise DataFileError(
+            f"{path} is not there. Set the data folder with --data DIR or the environment variable SPIKEVOX_DATA.", path
+        )
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in _KEYS if key in file}
+    except (OSError, ValueError, EOFError) as error:
+        raise DataFileError(
+            f"{path} cannot be read as npz ({error}); it may be truncated. Fetch it again.", path
+        ) from error
+    missing = [key for key in _KEYS if key not in arrays]
+    if missing:
+        raise DataFileError(f"{path} lacks the arrays {missing}; expected {list(_KEYS)}.", path)
+    lengths = {key: len(arrays[key]) for key in ("points_q", "label", "name")}
+    if len(set(lengths.values())) != 1:
+        raise DataFileError(f"{path}: arrays differ in length: {lengths}.", path)
+    return arrays

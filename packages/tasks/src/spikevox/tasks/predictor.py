@@ -1,0 +1,100 @@
+"""Inference from Python: a weights file is enough, it tells the network and how to make voxels."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from spikevox.encoding import Voxels, collate
+from spikevox.layers.monitor import FiringMonitor
+from spikevox.tasks.build import build
+from spikevox.tasks.checkpoint import load_strictly, read_weights
+from spikevox.tasks.datasets.base import PointPipeline
+from spikevox.tasks.errors import CheckpointError
+
+
+class Prediction(NamedTuple):
+    """What a network says of one cloud.
+
+    Attributes:
+        label: name of the most likely class.
+        scores: (classes,) float32, they sum to 1.
+        firing_rate: mean spikes a neuron and site.
+    """
+
+    label: str
+    scores: NDArray[np.float32]
+    firing_rate: float
+
+
+class Predictor:
+    """A trained classifier; call it with points.
+
+    Attributes:
+        class_names: names of the classes, in the order of the scores.
+        pipeline: how points become voxels.
+        facts: all that the weights file says of itself.
+    """
+
+    def __init__(self, network: torch.nn.Module, facts: dict[str, Any]) -> None:
+        self.network = network.eval()
+        self.facts = facts
+        self.class_names = tuple(facts["class_names"])
+        self.pipeline = PointPipeline(**facts["voxels"])
+
+    def voxelize(self, points: Any, *, source: str = "point cloud") -> Voxels:
+        """Voxels of a cloud (P, columns) as the network expects them; further columns are cut off."""
+        table = np.asarray(points)
+        return self.pipeline(
+            table[:, : len(self.pipeline.columns)] if table.ndim == 2 else table,
+            np.random.default_rng(0),
+            source=source,
+        )
+
+    @torch.no_grad()
+    def __call__(self, points: Any, *, source: str = "point cloud") -> Prediction:
+        """Classifies one cloud.
+
+        Args:
+            points: (P, C) numbers; the columns that the network was trained on come first.
+            source: what to call the cloud in messages.
+
+        Raises:
+            PointCloudError: points that cannot be voxelised, or of which nothing is left.
+        """
+        batch = collate([self.voxelize(points, source=source)])
+        with FiringMonitor(self.network) as monitor:
+            scores = self.network(*batch, mode="predict")[0]["scores"].numpy()
+        return Prediction(self.class_names[int(scores.argmax())], scores, monitor.firing_rate)
+
+
+def load_predictor(weights: str | Path) -> Predictor:
+    """Loads a weights file written by training.
+
+    Raises:
+        CheckpointError: a file that is damaged, foreign, or names anything but classes of spikevox.
+    """
+    tensors, facts = read_weights(weights)
+    network = build(_resolve(facts["model"], str(weights)))
+    load_strictly(network, tensors, str(weights))
+    return Predictor(network, facts)
+
+
+def _resolve(node: Any, source: str) -> Any:
+    """Classes for the ``"module:name"`` under ``type``; only names of spikevox are imported."""
+    if isinstance(node, list):
+        return [_resolve(value, source) for value in node]
+    if not isinstance(node, dict):
+        return node
+    result = {key: _resolve(value, source) for key, value in node.items() if key != "type"}
+    if "type" in node:
+        module, _, name = str(node["type"]).partition(":")
+        if not module.startswith("spikevox."):
+            raise CheckpointError(
+                f"{source} names {node['type']!r}; only classes of spikevox are built from a weights file."
+            )
+        result["type"] = getattr(import_module(module), name)
+    return result

@@ -1,0 +1,196 @@
+"""What the verbs do: train, score, predict, baseline."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from spikevox.encoding import collate
+from spikevox.tasks.build import build
+from spikevox.tasks.checkpoint import (
+    check_facts,
+    load_checkpoint,
+    load_strictly,
+    neuron_facts,
+    read_weights,
+    save_weights,
+    versions,
+)
+from spikevox.tasks.classification.baseline import Baseline, forest_baseline
+from spikevox.tasks.classification.scoring import Evaluation, evaluate
+from spikevox.tasks.datasets.base import PointDataset
+from spikevox.tasks.datasets.points import read_points
+from spikevox.tasks.errors import ConfigError
+from spikevox.tasks.predictor import Predictor
+from spikevox.tasks.runner import WEIGHTS, Runner, describe
+
+_CLOUDS = (".npy", ".npz", ".txt", ".xyz", ".csv", ".bin", ".ply", ".off")
+
+
+class Scored(NamedTuple):
+    """Weights scored on a test split."""
+
+    evaluation: Evaluation
+    dataset: PointDataset
+    network: nn.Module
+    facts: dict[str, Any]
+    votes: int
+
+    def figures(self, config: str) -> dict[str, Any]:
+        """Figures as JSON types."""
+        result = self.evaluation.result
+        return {
+            "accuracy": result.accuracy,
+            "mean_class_accuracy": result.mean_class_accuracy,
+            "count": result.count,
+            "empty": result.empty,
+            "firing_rate": self.evaluation.firing_rate,
+            "votes": self.votes,
+            "seed": self.facts["seed"],
+            "config": config,
+            "versions": versions(),
+        }
+
+    def table(self) -> str:
+        """Figures as text: overall, then by class, then the neurons."""
+        result, names = self.evaluation.result, self.dataset.class_names
+        totals = np.bincount(self.evaluation.labels, minlength=len(names))
+        lines = [
+            f"accuracy {result.accuracy:.4f}, mean class accuracy {result.mean_class_accuracy:.4f}, {result.count} samples "
+            f"({result.empty} empty), votes {self.votes}, firing rate {self.evaluation.firing_rate:.3f}"
+        ]
+        shares = result.class_accuracy(totals)
+        lines += [f"  {name:<16} {share:.4f} of {n}" for name, share, n in zip(names, shares, totals, strict=True)]
+        lines += [
+            f"  {name:<28} rate {f.firing_rate:.3f}, nonzero {f.nonzero:.3f}, dead {f.dead:.3f}, saturated {f.saturated:.3f}"
+            for name, f in self.evaluation.firing.items()
+        ]
+        return "\n".join(lines)
+
+
+def train(runner: Runner) -> None:
+    """Trains, then stores the last weights with all that is known of them."""
+    runner.train()
+    save_weights(Path(runner.work_dir) / WEIGHTS, runner.network, runner.facts)
+
+
+def load_network(
+    config: Mapping[str, Any], weights: str | Path, dataset: PointDataset
+) -> tuple[nn.Module, dict[str, Any]]:
+    """The config's network with weights whose description fits it, and that description.
+
+    Raises:
+        CheckpointError: the weights do not fit, or were made for another network, voxels, features or classes.
+    """
+    network = build(config["model"])
+    facts = describe(config, dataset)
+    if Path(weights).suffix == ".pth":
+        tensors = load_checkpoint(weights)["state_dict"]
+    else:
+        tensors, stored = read_weights(weights)
+        wanted = {key: facts[key] for key in ("model", "voxels", "class_names")}
+        check_facts(stored, {**wanted, "neurons": neuron_facts(network)}, str(weights))
+        facts = stored
+    load_strictly(network, tensors, str(weights))
+    return network, facts
+
+
+def score(config: Mapping[str, Any], weights: str | Path, *, votes: int = 1) -> Scored:
+    """Scores weights on the test split; more than one vote needs ``vote_transforms`` in the config.
+
+    Raises:
+        ConfigError: no test split, or votes without ``vote_transforms``.
+        CheckpointError: the weights do not fit the config.
+    """
+    options = _test_options(config)
+    if votes > 1:
+        if "vote_transforms" not in config:
+            raise ConfigError("votes need vote_transforms in the config: the random views whose scores are averaged.")
+        options["transforms"] = config["vote_transforms"]
+    dataset = build(options)
+    network, facts = load_network(config, weights, dataset)
+    evaluation = evaluate(network, dataset, batch_size=config["test_dataloader"].get("batch_size", 32), votes=votes)
+    return Scored(evaluation, dataset, network, facts, votes)
+
+
+def _test_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    if "test_dataloader" not in config:
+        raise ConfigError("the config has no test_dataloader: there is no split to score.")
+    return dict(config["test_dataloader"]["dataset"])
+
+
+def save_figures(scored: Scored, folder: str | Path) -> None:
+    """Writes confusion.png and spikes.png: the first test sample of each class with its stem's spikes."""
+    from spikevox.tasks.view import confusion_figure, save_figure, spikes_figure
+
+    names = scored.dataset.class_names
+    save_figure(confusion_figure(scored.evaluation.result.confusion, names), Path(folder) / "confusion.png")
+    labels = scored.dataset.labels()
+    rows = [int(np.flatnonzero(labels == c)[0]) for c in range(len(names)) if (labels == c).any()]
+    save_figure(spikes_figure([_spikes(scored, row) for row in rows[:10]]), Path(folder) / "spikes.png")
+
+
+@torch.no_grad()
+def _spikes(scored: Scored, row: int) -> dict[str, Any]:
+    """Voxels of a sample with the mean spikes that the first stage's neuron emits there."""
+    voxels = scored.dataset[row]
+    emitted: list[torch.Tensor] = []
+    network: Any = scored.network.eval()
+    handle = network.encoder.stages[0][0].neuron.register_forward_hook(lambda _m, _i, out: emitted.append(out.features))
+    try:
+        scores = network(*collate([voxels]), mode="predict")[0]["scores"]
+    finally:
+        handle.remove()
+    spikes = emitted[0].mean(dim=0) if emitted[0].ndim == 3 else emitted[0]
+    names = scored.dataset.class_names
+    title = f"{names[int(scores.argmax())]} ({float(scores.max()):.2f})"
+    return {"coordinates": voxels.coordinates, "spikes": spikes.mean(dim=1).numpy(), "title": title}
+
+
+def predict(config: Mapping[str, Any], weights: str | Path, paths: Sequence[str]) -> list[dict[str, Any]]:
+    """Class and scores of files, of all clouds in folders, or of the test split where no path is given."""
+    dataset = build(_test_options(config))
+    network, facts = load_network(config, weights, dataset)
+    predictor = Predictor(network, {**describe(config, dataset), **facts})
+    if paths:
+        files = [file for path in paths for file in _clouds(Path(path))]
+        clouds = ((read_points(file).points, str(file)) for file in files)
+    else:
+        clouds = ((np.asarray(points), name) for points, _, name in (dataset.read(i) for i in range(len(dataset))))
+    rows = []
+    for points, source in clouds:
+        prediction = predictor(points, source=source)
+        rows.append(
+            {
+                "source": source,
+                "label": prediction.label,
+                "score": float(prediction.scores.max()),
+                "scores": dict(zip(predictor.class_names, map(float, prediction.scores), strict=True)),
+                "firing_rate": prediction.firing_rate,
+            }
+        )
+    return rows
+
+
+def _clouds(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _CLOUDS)
+    if not files:
+        raise ConfigError(f"{path} holds no cloud; known formats are {', '.join(_CLOUDS)}.")
+    return files
+
+
+def baseline(config: Mapping[str, Any]) -> Baseline:
+    """A forest on the splits of an experiment.
+
+    Raises:
+        ConfigError: the experiment lacks a validation or a test split.
+    """
+    if "val_dataloader" not in config:
+        raise ConfigError("the forest's features are chosen on a validation split: the config has no val_dataloader.")
+    train_split, validation = (build(config[f"{name}_dataloader"]["dataset"]) for name in ("train", "val"))
+    return forest_baseline(train_split, validation, build(_test_options(config)))

@@ -1,0 +1,168 @@
+"""Transforms of a cloud: deterministic ones that always apply, and random ones for training.
+
+Each takes points (P, C), the names of their columns and a generator, and returns new points. Columns ``normal_x``,
+``normal_y``, ``normal_z`` turn with the coordinates; other columns pass.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikevox.tasks.errors import ConfigError
+
+Points = NDArray[np.floating]
+_NORMAL = ("normal_x", "normal_y", "normal_z")
+
+
+class Transform:
+    """Base of transforms; ``augments`` tells random ones, which serve training only."""
+
+    augments: ClassVar[bool] = True
+
+    def __call__(self, points: Points, columns: Sequence[str], generator: np.random.Generator) -> Points:
+        """New points; the input is left as it is."""
+        raise NotImplementedError
+
+
+def _linear(points: Points, columns: Sequence[str], matrix: NDArray[np.floating]) -> Points:
+    """Applies a 3x3 matrix to coordinates, and its inverse transpose to unit normals."""
+    result = points.copy()
+    result[:, :3] = points[:, :3] @ matrix.T
+    if all(name in columns for name in _NORMAL):
+        where = [list(columns).index(name) for name in _NORMAL]
+        normals = points[:, where] @ np.linalg.inv(matrix)
+        result[:, where] = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    return result
+
+
+def _check_range(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ConfigError(f"{name} must lie in [{low}, {high}], got {value}.")
+
+
+@dataclass(frozen=True)
+class NormaliseSphere(Transform):
+    """Centroid to 0 and largest distance from it to 1."""
+
+    augments: ClassVar[bool] = False
+
+    def __call__(self, points: Points, columns: Sequence[str], generator: np.random.Generator) -> Points:
+        """Uses no random numbers."""
+        result = points.copy()
+        if len(points) == 0:
+            return result
+        result[:, :3] -= points[:, :3].mean(axis=0)
+        radius = float(np.sqrt((result[:, :3] ** 2).sum(axis=1)).max())
+        if radius > 0:
+            result[:, :3] /= radius
+        return result
+
+
+@dataclass(frozen=True)
+class RotateZ(Transform):
+    """Turns about the z axis by an angle uniform in ``[-angle, angle]``, in radians."""
+
+    angle: float = float(np.pi)
+
+    def __post_init__(self) -> None:
+        _check_range("angle", self.angle, 0, float(np.pi))
+
+    def __call__(self, points: Points, columns: Sequence[str], generator: np.random.Generator) -> Points:
+        """Draws one angle."""
+        turn = generator.uniform(-self.angle, self.angle)
+        c, s = np.cos(turn), np.sin(turn)
+        return _linear(points, columns, np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]))
+
+
+@dataclass(frozen=True)
+class Scale(Transform):
+    """Scales by a factor uniform in ``[1 - amount, 1 + amount]``, one for all axes or one for each."""
+
+    amount: float = 0.1
+    each_axis: bool = False
+
+    def __post_init__(self) -> None:
+        _check_range("amount", self.amount, 0, 0.9)
+
+    def __call__(self, points: Points, columns: Sequence[str], generator: np.random.Generator) -> Points:
+        """Draws one factor, or three."""
+        factors = generator.uniform(1 - self.amount, 1 + self.amount, 3 if self.each_axis else 1)
+        return _linear(points, columns, np.diag(np.broadcast_to(factors, 3)))
+
+
+@dataclass(frozen=True)
+class Shift(Transform):
+    """Moves by a vector uniform in ``[-amount, amount]^3``, in metres."""
+
+    amount: float = 0.2
+
+    def __call__(self, points: Points, columns: Sequence[str], generator: np.random.Generator) -> Points:
+        """Draws one vector."""
+        result = points.copy()
+        result[:, :3] += generator.uniform(-self.amount, self.amount, 3)
+        return result
+
+
+@dataclass(frozen=True)
+class Flip(Transform):
+    """Mirrors x and y, each with probability one half."""
+
+    def __call__(self, points: Points, columns: Sequence[str], generator: np.random.Generator) -> Points:
+        """Draws two signs."""
+        signs = np.append(generator.choice([-1.0, 1.0], 2), 1.0)
+        return _linear(points, columns, np.diag(signs))
+
+
+@dataclass(frozen=True)
+class Jitter(Transform):
+    """Adds normal noise to coordinates, cut at ``clip``, in metres."""
+
+    sigma: float = 0.005
+    clip: float = 0.02
+
+    def __call__(self, points: Points, columns: Sequence[str], generator: np.random.Generator) -> Points:
+        """Draws one vector a point."""
+        result = points.copy()
+        noise = generator.normal(0, self.sigma, (len(points), 3))
+        result[:, :3] += np.clip(noise, -self.clip, self.clip)
+        return result
+
+
+@dataclass(frozen=True)
+class DropPoints(Transform):
+    """Drops a share of the points, itself uniform in ``[0, share]``; at least one point stays."""
+
+    share: float = 0.2
+
+    def __post_init__(self) -> None:
+        _check_range("share", self.share, 0, 1)
+
+    def __call__(self, points: Points, columns: Sequence[str], generator: np.random.Generator) -> Points:
+        """Draws the share, then the points that stay, in random order."""
+        kept = max(1, round(len(points) * (1 - generator.uniform(0, self.share))))
+        return points[generator.permutation(len(points))[:kept]]
+
+
+TRANSFORMS = {t.__name__: t for t in (NormaliseSphere, RotateZ, Scale, Shift, Flip, Jitter, DropPoints)}
+
+
+def build_transform(value: Any) -> Transform:
+    """A transform from a transform, or from ``dict(type=Class or its name, ...)``.
+
+    Raises:
+        ConfigError: an unknown transform, or options that it does not have.
+    """
+    if isinstance(value, Transform):
+        return value
+    options = dict(value)
+    kind = options.pop("type", None)
+    kind = TRANSFORMS.get(kind, kind) if isinstance(kind, str) else kind
+    if not (isinstance(kind, type) and issubclass(kind, Transform)):
+        raise ConfigError(f"unknown transform {kind!r}; there are {', '.join(TRANSFORMS)}.")
+    try:
+        return kind(**options)
+    except TypeError as error:
+        raise ConfigError(f"{kind.__name__} cannot be built with {options}: {error}.") from error
