@@ -28,7 +28,6 @@ train_dataloader = dict(
     dataset=dict(
         type=ModelNet10,
         split="train+val",
-        # Shapes stand upright and face one way: turning them only took accuracy on the validation split.
         transforms=[normalise, dict(type=DropPoints, share=0.2), stretch],
         **voxels,
     ),
