@@ -102,7 +102,9 @@ class MinkowskiEngineAdapter:
 
     def __init__(self, manager: Any = None) -> None:
         self.module = load()
-        self.manager = self.module.CoordinateManager(D=3) if manager is None else manager
+        # A manager sets the number of OpenMP threads of the whole process: keep torch's.
+        threads = torch.get_num_threads()
+        self.manager = self.module.CoordinateManager(D=3, num_threads=threads) if manager is None else manager
         self._shifted: dict[tuple[int, Triple], Any] = {}
         self._empty = TorchEngine()
         self._count = 0
@@ -166,15 +168,15 @@ class MinkowskiEngineAdapter:
         if not isinstance(kernel_map, _Map):
             return self._empty.convolve(features, weight, kernel_map, transposed=transposed)
         _refuse_forked_worker()
+        # Its files are modules of their own; importing one under the package would hide the class of that name.
+        functions = sys.modules[self.module.MinkowskiConvolution.__module__]
         if transposed:
-            function = importlib.import_module("MinkowskiEngine.MinkowskiConvolution")
-            apply = function.MinkowskiConvolutionTransposeFunction.apply
+            apply = functions.MinkowskiConvolutionTransposeFunction.apply  # type: ignore[attr-defined]
             source, target = kernel_map.outputs, kernel_map.inputs
         else:
-            function = importlib.import_module("MinkowskiEngine.MinkowskiConvolution")
-            apply = function.MinkowskiConvolutionFunction.apply
+            apply = functions.MinkowskiConvolutionFunction.apply  # type: ignore[attr-defined]
             source, target = kernel_map.inputs, kernel_map.outputs
-        mode = function.ConvolutionMode.DEFAULT
+        mode = functions.ConvolutionMode.DEFAULT  # type: ignore[attr-defined]
         return apply(features, weight, kernel_map.generator, mode, source.key, target.key, self.manager)
 
     def pairs(self, kernel_map: Any) -> tuple[Tensor, Tensor, Tensor]:

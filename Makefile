@@ -1,0 +1,57 @@
+# Every target does what it needs first; `make demo` and `make test` work as the first command on a bare Debian 12.
+SHELL := /bin/bash
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+STAMP := $(VENV)/.spikevox-ready
+PACKAGES := packages/encoding packages/layers packages/tasks
+export OMP_NUM_THREADS ?= 1
+ifneq ($(wildcard data),)
+export SPIKEVOX_DATA ?= $(CURDIR)/data
+endif
+
+.PHONY: help setup demo test test-slow bench lint docs wheels clean check-system
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+check-system:
+	@bash tools/check_system.sh
+
+setup: $(STAMP) ## make .venv with everything, MinkowskiEngine included
+
+# The stamp is written last: an interrupted set-up is taken up again. It is made anew when what it installs changes.
+$(STAMP): constraints.txt tools/setup.sh tools/install_minkowski.sh $(addsuffix /pyproject.toml,$(PACKAGES)) | check-system
+	bash tools/setup.sh $(VENV)
+	@touch $@
+
+demo: $(STAMP) ## train a small network on generated shapes, test it, compare it with a forest
+	bash tools/demo.sh $(VENV)
+
+test: $(STAMP) ## all tests that are not slow
+	$(PYTHON) -m pytest -q -n 2 -m "not slow"
+
+test-slow: $(STAMP) ## the slow tests: kills, soak, wheels
+	$(PYTHON) -m pytest -q -m slow
+
+bench: $(STAMP) ## every benchmark; each prints ratios to a peer in the same run
+	@for file in benchmarks/*.py; do echo "== $$file"; $(PYTHON) $$file || exit 1; done
+
+lint: $(STAMP) ## formatting, lint, types, import contracts, layout
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(PYTHON) tools/check_layout.py
+
+docs: $(STAMP) ## build the documentation into site/
+	$(PYTHON) -m pip install -q -c constraints.txt mkdocs
+	$(VENV)/bin/mkdocs build --strict
+
+wheels: $(STAMP) ## wheels of the three packages and of MinkowskiEngine in dist/
+	rm -rf dist && mkdir dist
+	$(PYTHON) -m pip wheel -q --no-deps --no-build-isolation --wheel-dir dist $(addprefix ./,$(PACKAGES))
+	bash tools/install_minkowski.sh $(PYTHON) wheel dist
+
+clean: ## remove everything that is made here
+	rm -rf $(VENV) dist build site work_dirs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find packages -name '*.egg-info' -o -name build -maxdepth 3 -type d | xargs rm -rf

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Makes a virtual environment with the tested versions of everything: tools/setup.sh [VENV]
+set -euo pipefail
+venv=${1:-.venv}
+pip="$venv/bin/python -m pip"
+
+[ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+$pip install -q -c constraints.txt torch numpy setuptools wheel ninja hatchling editables
+"$venv/bin/python" -c 'import MinkowskiEngineBackend' 2>/dev/null || bash tools/install_minkowski.sh "$venv/bin/python"
+$pip install -q -c constraints.txt --no-build-isolation -e packages/encoding -e packages/layers -e packages/tasks \
+  pytest pytest-xdist pytest-cov hypothesis ruff mypy import-linter nbclient ipykernel
+# mmengine asks for opencv-python, which needs libraries of a desktop; the headless build is the same without them.
+$pip uninstall -q -y opencv-python
+$pip install -q -c constraints.txt --force-reinstall --no-deps opencv-python-headless
+"$venv/bin/spikevox" doctor
