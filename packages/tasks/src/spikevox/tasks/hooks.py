@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import is_main_process
+from mmengine.dist import all_reduce, is_main_process
 from mmengine.hooks import Hook
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from spikevox.encoding.errors import SpikevoxError
@@ -65,7 +65,7 @@ class TrainingLog(Hook):
         Raises:
             TrainingError: the loss is NaN or infinite; names the first parameter that is not finite.
         """
-        values = {name: value.item() for name, value in (outputs or {}).items()}
+        values = {name: _mean_over_processes(value) for name, value in (outputs or {}).items()}
         step = runner.iter + 1
         if not math.isfinite(values["loss"]):
             raise TrainingError(
@@ -157,6 +157,12 @@ def _first_not_finite(network: nn.Module) -> str:
         if parameter.grad is not None and not bool(parameter.grad.isfinite().all()):
             return f"the gradient of {name} is not finite"
     return "all parameters are finite"
+
+
+def _mean_over_processes(value: Tensor) -> float:
+    value = value.detach().clone()
+    all_reduce(value, op="mean")
+    return value.item()
 
 
 def _duration(seconds: float) -> str:

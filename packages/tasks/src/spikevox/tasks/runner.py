@@ -10,7 +10,7 @@ from typing import Any
 import mmengine.runner
 import numpy as np
 import torch
-from mmengine.dist import get_rank, get_world_size, init_dist, is_distributed, is_main_process
+from mmengine.dist import get_rank, get_world_size, is_distributed, is_main_process
 from mmengine.evaluator import Evaluator
 from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import EpochBasedTrainLoop
@@ -138,7 +138,8 @@ def build_runner(config: Mapping[str, Any], work_dir: str | Path, *, resume: boo
         CheckpointError: on ``train()``: the checkpoint belongs to another configuration.
     """
     if "RANK" in os.environ and not is_distributed():
-        init_dist("pytorch", backend="gloo")
+        # mmengine's own start would look for a GPU.
+        torch.distributed.init_process_group("gloo")
     seed = config["randomness"].get("seed", 0)
     train, train_options = _dataset(config["train_dataloader"])
     val = _dataset(config["val_dataloader"])[0] if "val_dataloader" in config else None

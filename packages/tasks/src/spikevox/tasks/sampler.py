@@ -11,7 +11,8 @@ class EpochBatchSampler:
     """Yields each epoch's batches as lists of (index, epoch).
 
     In a distributed run every global batch is split among the processes in order, so that a step sees the samples
-    that a single process would see. A last batch with fewer samples than processes is left out.
+    that a single process would see. With ``shuffle`` (training), a last batch with fewer samples than processes is left
+    out, as every process takes part in every step; without it, processes without a share skip that batch.
 
     Args:
         length: samples in the data set.
@@ -43,7 +44,7 @@ class EpochBatchSampler:
 
     def __len__(self) -> int:
         whole, rest = divmod(self.length, self.batch_size)
-        return whole + (rest >= self.world_size)
+        return whole + (rest >= self.world_size if self.shuffle else rest > self.rank)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         order = np.arange(self.length)

@@ -171,12 +171,12 @@ class MinkowskiEngineAdapter:
         # Its files are modules of their own; importing one under the package would hide the class of that name.
         functions = sys.modules[self.module.MinkowskiConvolution.__module__]
         if transposed:
-            apply = functions.MinkowskiConvolutionTransposeFunction.apply  # type: ignore[attr-defined]
+            apply = functions.MinkowskiConvolutionTransposeFunction.apply
             source, target = kernel_map.outputs, kernel_map.inputs
         else:
-            apply = functions.MinkowskiConvolutionFunction.apply  # type: ignore[attr-defined]
+            apply = functions.MinkowskiConvolutionFunction.apply
             source, target = kernel_map.inputs, kernel_map.outputs
-        mode = functions.ConvolutionMode.DEFAULT  # type: ignore[attr-defined]
+        mode = functions.ConvolutionMode.DEFAULT
         return apply(features, weight, kernel_map.generator, mode, source.key, target.key, self.manager)
 
     def pairs(self, kernel_map: Any) -> tuple[Tensor, Tensor, Tensor]:
