@@ -128,6 +128,20 @@ def _override(config: dict[str, Any], text: str) -> None:
     except (ValueError, SyntaxError):
         parsed = value
     *parents, last = key.split(".")
+    place = _place(config, parents, key)
+    if isinstance(place, list) and last.isdigit() and int(last) < len(place):
+        place[int(last)] = parsed
+        return
+    if not isinstance(place, dict):
+        raise ConfigError(f"--set {key}: {'.'.join(parents)} has no part {last!r}.")
+    allowed = set(KEYS) if place is config else set(place) | _arguments(place)
+    if last not in allowed:
+        raise ConfigError(_unknown(key, last, allowed))
+    place[last] = parsed
+
+
+def _place(config: dict[str, Any], parents: Sequence[str], key: str) -> Any:
+    """The dict or list that a dotted key's parents lead to."""
     place: Any = config
     for depth, part in enumerate(parents):
         if isinstance(place, dict):
@@ -138,15 +152,7 @@ def _override(config: dict[str, Any], text: str) -> None:
             place = place[int(part)]
         else:
             raise ConfigError(f"--set {key}: {'.'.join(parents[:depth])} has no part {part!r}.")
-    if isinstance(place, list) and last.isdigit() and int(last) < len(place):
-        place[int(last)] = parsed
-        return
-    allowed = set(place) | _arguments(place) if isinstance(place, dict) else set()
-    if place is config:
-        allowed = set(KEYS)
-    if last not in allowed:
-        raise ConfigError(_unknown(key, last, allowed))
-    place[last] = parsed
+    return place
 
 
 def _unknown(key: str, part: str, known: Any) -> str:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,9 +72,9 @@ def _load(path: Path) -> dict[str, Any]:
             f"{path} is not there. Set the data folder with --data DIR or the environment variable SPIKEVOX_DATA.", path
         )
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {key: file[key] for key in _KEYS if key in file}
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise DataFileError(
             f"{path} cannot be read as npz ({error}); it may be truncated. Fetch it again.", path
         ) from error

@@ -106,7 +106,8 @@ def _floats(path: Path, columns: int) -> tuple[NDArray[np.floating], tuple[str, 
 
 
 def _archive(path: Path) -> tuple[NDArray[np.floating], tuple[str, ...]]:
-    with np.load(path, allow_pickle=False) as file:
+    # Opened here, because np.load leaves a damaged archive open.
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         if "xyz_cm" in file:
             xyz = file["xyz_cm"].astype(np.float32) / 100
             return np.column_stack([xyz, file["intensity"].astype(np.float32)]), _COLUMNS[4]

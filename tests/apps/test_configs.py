@@ -1,0 +1,28 @@
+"""Every experiment builds, and trains two steps where its data is at hand."""
+
+from pathlib import Path
+
+import pytest
+
+from spikevox.tasks.config import load_config
+from spikevox.tasks.runner import build_runner
+
+APPS = Path(__file__).resolve().parents[2] / "apps"
+CONFIGS = sorted(APPS.glob("*/*.py"))
+NEEDS = {"modelnet": "modelnet10"}
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: f"{p.parent.name}/{p.stem}")
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::ResourceWarning")
+def test_a_config_trains_two_steps(path, data, tmp_path, monkeypatch):
+    if path.parent.name in NEEDS:
+        data(NEEDS[path.parent.name])
+    overrides = ["train_cfg.max_epochs=1", "param_scheduler=[]"]
+    if path.parent.name == "synthetic":
+        overrides += ["train_dataloader.dataset.count=64", "val_dataloader.dataset.count=20"]
+    config = load_config(path, overrides)
+    runner = build_runner(config, tmp_path)
+    batches = iter(runner.train_dataloader)
+    optimiser = runner.build_optim_wrapper(runner.optim_wrapper)
+    losses = [float(runner.model.train_step(next(batches), optimiser)["loss"].detach()) for _ in range(2)]
+    assert all(0.5 < loss < 5 for loss in losses)

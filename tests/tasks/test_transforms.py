@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spikevox.tasks.errors import ConfigError
+from spikevox.tasks.transforms import (
+    DropPoints,
+    Flip,
+    Jitter,
+    NormaliseSphere,
+    RotateZ,
+    Scale,
+    Shift,
+    build_transform,
+)
+
+COLUMNS = ("x", "y", "z", "normal_x", "normal_y", "normal_z", "intensity")
+
+
+def cloud(seed=0, count=50):
+    generator = np.random.default_rng(seed)
+    points = generator.normal(size=(count, 7))
+    points[:, 3:6] /= np.linalg.norm(points[:, 3:6], axis=1, keepdims=True)
+    return points
+
+
+@given(st.integers(0, 1000))
+def test_rotations_and_flips_keep_distances_angles_and_other_columns(seed):
+    points = cloud()
+    for transform in (RotateZ(), Flip()):
+        moved = transform(points, COLUMNS, np.random.default_rng(seed))
+        np.testing.assert_allclose(moved[:, :3] @ moved[:, :3].T, points[:, :3] @ points[:, :3].T, atol=1e-12)
+        np.testing.assert_allclose(
+            (moved[:, :3] * moved[:, 3:6]).sum(1), (points[:, :3] * points[:, 3:6]).sum(1), atol=1e-12
+        )
+        assert np.array_equal(moved[:, 6], points[:, 6])
+        assert np.array_equal(moved[:, 2], points[:, 2])
+
+
+@given(st.integers(0, 1000))
+def test_normals_stay_normal_to_a_stretched_plane(seed):
+    generator = np.random.default_rng(seed)
+    normal = generator.normal(size=3)
+    normal /= np.linalg.norm(normal)
+    inside = np.cross(normal, generator.normal(size=(20, 3)))
+    points = np.column_stack([inside, np.tile(normal, (20, 1)), np.zeros(20)])
+    moved = Scale(0.5, each_axis=True)(points, COLUMNS, generator)
+    np.testing.assert_allclose(np.linalg.norm(moved[:, 3:6], axis=1), 1, atol=1e-12)
+    np.testing.assert_allclose((moved[:, :3] * moved[:, 3:6]).sum(1), 0, atol=1e-9)
+
+
+def test_normalised_clouds_have_centroid_0_and_radius_1(generator):
+    moved = NormaliseSphere()(cloud() * 9 + 4, COLUMNS, generator)
+    np.testing.assert_allclose(moved[:, :3].mean(axis=0), 0, atol=1e-12)
+    assert np.linalg.norm(moved[:, :3], axis=1).max() == pytest.approx(1)
+    assert NormaliseSphere()(cloud()[:0], COLUMNS, generator).shape == (0, 7)
+    assert np.array_equal(NormaliseSphere()(np.ones((1, 7)), COLUMNS, generator)[0, :3], [0, 0, 0])
+
+
+def test_ranges_are_kept(generator):
+    points = cloud()
+    ratio = Scale(0.2)(points, COLUMNS, generator)[:, :3] / points[:, :3]
+    assert np.ptp(ratio) < 1e-12
+    assert 0.8 <= ratio[0, 0] <= 1.2
+    moved = Shift(0.3)(points, COLUMNS, generator)[:, :3] - points[:, :3]
+    assert np.abs(moved).max() <= 0.3
+    assert np.ptp(moved, axis=0).max() < 1e-12
+    assert np.abs(Jitter(1.0, clip=0.1)(points, COLUMNS, generator) - points).max() <= 0.1 + 1e-12
+    turned = RotateZ(0.1)(points, COLUMNS, generator)
+    angle = np.arctan2(turned[:, 1], turned[:, 0]) - np.arctan2(points[:, 1], points[:, 0])
+    assert np.abs((angle + np.pi) % (2 * np.pi) - np.pi).max() <= 0.1
+
+
+def test_dropping_keeps_whole_points_and_at_least_one(generator):
+    points = cloud()
+    kept = DropPoints(0.5)(points, COLUMNS, generator)
+    assert 25 <= len(kept) <= 50
+    rows = {tuple(p) for p in points}
+    assert len({tuple(p) for p in kept}) == len(kept)
+    assert all(tuple(p) in rows for p in kept)
+    assert len(DropPoints(1.0)(points[:1], COLUMNS, generator)) == 1
+
+
+def test_inputs_are_left_alone(generator):
+    points = cloud()
+    before = points.copy()
+    for transform in (NormaliseSphere(), RotateZ(), Scale(), Shift(), Flip(), Jitter(), DropPoints()):
+        transform(points, COLUMNS, generator)
+        assert np.array_equal(points, before)
+
+
+def test_transforms_are_built_by_class_or_name():
+    assert build_transform({"type": "RotateZ", "angle": 0.5}) == RotateZ(0.5)
+    assert build_transform({"type": RotateZ, "angle": 0.5}) == RotateZ(0.5)
+    with pytest.raises(ConfigError, match="unknown transform 'Rotate'"):
+        build_transform({"type": "Rotate"})
+    with pytest.raises(ConfigError, match="RotateZ cannot be built with"):
+        build_transform({"type": "RotateZ", "angel": 0.5})
+    with pytest.raises(ConfigError, match="angle must lie in"):
+        RotateZ(7)
