@@ -146,7 +146,7 @@ def _spikes(scored: Scored, row: int) -> dict[str, Any]:
         handle.remove()
     spikes = emitted[0].mean(dim=0) if emitted[0].ndim == 3 else emitted[0]
     names = scored.dataset.class_names
-    title = f"{names[int(scores.argmax())]} ({float(scores.max()):.2f})"
+    title = f"{names[int(scored.dataset.labels()[row])]}: {names[int(scores.argmax())]} ({float(scores.max()):.2f})"
     return {"coordinates": voxels.coordinates, "spikes": spikes.mean(dim=1).numpy(), "title": title}
 
 

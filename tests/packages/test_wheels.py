@@ -1,0 +1,118 @@
+"""Each package alone, from its wheel, in an empty environment: its own tests and its README's example pass."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.slow
+TOOLS = ["pytest", "hypothesis"]
+
+
+def run(*command, **options):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHONPATH", "PYTEST"))}
+    result = subprocess.run(
+        list(map(str, command)),
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**environment, "OMP_NUM_THREADS": "1"},
+        **options,
+    )
+    assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory):
+    """Wheels of the three packages, as `make wheels` leaves them."""
+    folder = tmp_path_factory.mktemp("dist")
+    packages = [ROOT / "packages" / name for name in ("encoding", "layers", "tasks")]
+    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder, *packages)
+    return folder
+
+
+@pytest.fixture
+def environment(tmp_path, wheels):
+    """Makes an empty environment and installs a package into it by name."""
+
+    def make(name, *more):
+        run(sys.executable, "-m", "venv", tmp_path / "venv")
+        python = tmp_path / "venv" / "bin" / "python"
+        pins = ROOT / "constraints.txt"
+        run(python, "-m", "pip", "install", "-q", "-c", pins, "--find-links", wheels, name, *more, *TOOLS)
+        return python
+
+    return make
+
+
+def run_example(python, package, folder):
+    text = (ROOT / "packages" / package / "README.md").read_text(encoding="utf-8")
+    run(python, "-W", "ignore", "-c", re.search(r"```python\n(.*?)```", text, flags=re.DOTALL).group(1), cwd=folder)
+
+
+def test_encoding_alone(environment, tmp_path):
+    python = environment("spikevox-encoding")
+    run_example(python, "encoding", tmp_path)
+    run(python, "-m", "pytest", "-q", "-m", "not slow", ROOT / "tests" / "encoding", cwd=ROOT)
+    absent = run(
+        python, "-c", "import importlib.util as u; print(u.find_spec('spikevox.layers'), u.find_spec('mmengine'))"
+    )
+    assert absent.split() == ["None", "None"]
+
+
+def test_layers_without_minkowski_engine(environment, tmp_path):
+    python = environment("spikevox-layers")
+    run_example(python, "layers", tmp_path)
+    lines = run(python, "-c", "from spikevox.layers import diagnose\nfor f in diagnose(): print(*f)")
+    assert "MinkowskiEngine False convolutions run on the slower backend 'torch_ops'" in lines
+    tests = [
+        ROOT / "tests" / "layers" / name for name in ("test_neurons.py", "test_sparse_tensor.py", "test_encoder.py")
+    ]
+    run(
+        python,
+        "-m",
+        "pytest",
+        "-q",
+        "-m",
+        "not slow",
+        "-k",
+        "not minkowski and not half and not backends",
+        *tests,
+        cwd=ROOT,
+    )
+
+
+def test_tasks_and_its_command(environment, tmp_path):
+    python = environment("spikevox-tasks")
+    run(python, "-m", "pip", "uninstall", "-q", "-y", "opencv-python")
+    run(
+        python,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "-c",
+        ROOT / "constraints.txt",
+        "--force-reinstall",
+        "--no-deps",
+        "opencv-python-headless",
+    )
+    run_example(python, "tasks", tmp_path)
+    command = python.with_name("spikevox")
+    assert "synthetic/classify.py" in run(command, "apps")
+    run(command, "apps", "copy", "synthetic", tmp_path / "mine")
+    quick = [
+        "--set",
+        "train_cfg.max_epochs=1",
+        "--set",
+        "train_dataloader.dataset.count=64",
+        "--set",
+        "param_scheduler=[]",
+    ]
+    run(command, "train", tmp_path / "mine" / "classify.py", *quick, "--work-dir", tmp_path / "work")
+    assert (tmp_path / "work" / "weights.safetensors").is_file()
