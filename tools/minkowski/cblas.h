@@ -15,6 +15,8 @@ void saxpy_(const int *, const float *, const float *, const int *, float *, con
 void daxpy_(const int *, const double *, const double *, const int *, double *, const int *);
 }
 
+// MinkowskiEngine includes this file inside extern "C", where a template may not stand.
+extern "C++" {
 namespace spikevox_blas {
 
 inline char letter(CBLAS_TRANSPOSE transpose) { return transpose == CblasNoTrans ? 'N' : 'T'; }
@@ -30,6 +32,7 @@ void gemm(Product product, CBLAS_ORDER order, CBLAS_TRANSPOSE first, CBLAS_TRANS
 }
 
 }  // namespace spikevox_blas
+}
 
 inline void cblas_sgemm(CBLAS_ORDER order, CBLAS_TRANSPOSE first, CBLAS_TRANSPOSE second, int m, int n, int k,
                         float alpha, const float *a, int a_stride, const float *b, int b_stride, float beta, float *c,
