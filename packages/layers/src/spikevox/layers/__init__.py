@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from spikevox.layers.pool import AveragePool3d, GlobalMaxPool, GlobalMeanPool, GlobalSumPool, MaxPool3d
     from spikevox.layers.sparse_tensor import SparseTensor
     from spikevox.layers.stem import SpikeVoxelStem
+    from spikevox.layers.testing import LayerContractError, check_layer
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -64,6 +65,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "pool": ("AveragePool3d", "GlobalMaxPool", "GlobalMeanPool", "GlobalSumPool", "MaxPool3d"),
         "sparse_tensor": ("SparseTensor",),
         "stem": ("SpikeVoxelStem",),
+        "testing": ("LayerContractError", "check_layer"),
         "joining": ("concatenate", "union"),
     },
     distribution="spikevox-layers",
