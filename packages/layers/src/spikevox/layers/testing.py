@@ -65,7 +65,8 @@ def _channels(layer: nn.Module) -> int:
 
 
 def _time_steps(layer: nn.Module) -> int | None:
-    steps = [module.time_steps for module in layer.modules() if isinstance(getattr(module, "time_steps", None), int)]
+    found = (getattr(module, "time_steps", None) for module in layer.modules())
+    steps = [value for value in found if isinstance(value, int)]
     return steps[0] if steps else None
 
 
