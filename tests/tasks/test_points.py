@@ -103,4 +103,4 @@ def test_real_scans_are_read_whole(data, name, count, columns):
     assert file.points.shape[1] == columns == len(file.columns)
     assert count is None or len(file.points) == count
     assert np.isfinite(file.points).all()
-    assert 20 < np.abs(file.points[:, :2]).max() < 300
+    assert 20 < np.abs(file.points[:, :2]).max() < 330

@@ -1,27 +1,15 @@
 """Experiments as Python files: loaded, checked, overridden from the command line."""
 
 import ast
-import inspect
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from spikevox.tasks.errors import ConfigError
+from spikevox.tasks.schema import KEYS, RESERVED, check_config, known_keys, unknown_key
 
-KEYS = (
-    "model",
-    "train_dataloader",
-    "val_dataloader",
-    "test_dataloader",
-    "train_cfg",
-    "optim_wrapper",
-    "param_scheduler",
-    "randomness",
-    "vote_transforms",
-)
-_REQUIRED = ("model", "train_dataloader", "train_cfg", "optim_wrapper")
-_STATEMENTS = (ast.Assign, ast.AnnAssign, ast.Import, ast.ImportFrom, ast.Expr, ast.Delete)
+_STATEMENTS = (ast.Assign, ast.AnnAssign, ast.Import, ast.ImportFrom, ast.Expr)
 _CALLS = ("dict", "list", "tuple")
 _PACKAGES = ("spikevox", "torch", "mmengine")
 _REFUSED = (
@@ -46,10 +34,11 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, An
 
     Args:
         path: the file.
-        overrides: ``"key.sub_key=value"``; values are Python literals, anything else is a string.
+        overrides: ``"key.sub_key=value"``, or ``"name=value"`` for a name that the file assigns and computes with, such
+            as ``epochs``. Values are Python literals; anything else is a string.
 
     Returns:
-        The top-level names that :data:`KEYS` lists, with classes under ``type``.
+        The top-level names that :data:`spikevox.tasks.schema.KEYS` lists, with classes under ``type``.
 
     Raises:
         ConfigError: a file that is missing, does more than assign, misses a key, or has a key that does not exist.
@@ -57,36 +46,85 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, An
     path = Path(path)
     if not path.is_file():
         raise ConfigError(f"{path} is not there. `spikevox apps` lists the experiments that come with spikevox.")
-    config = {key: value for key, value in _execute(path).items() if key in KEYS}
-    missing = [key for key in _REQUIRED if key not in config]
-    if missing:
-        raise ConfigError(f"{path}: {', '.join(missing)} missing; an experiment needs {', '.join(_REQUIRED)}.")
+    settings = [_parse_override(text) for text in overrides]
+    variables = {key: value for key, value in settings if "." not in key and key not in KEYS}
+    names = _execute(path, variables)
+    for name in variables:
+        if name not in names:
+            raise ConfigError(unknown_key(name, name, KEYS))
+    config = {key: value for key, value in names.items() if key in KEYS}
     config.setdefault("randomness", {"seed": 0})
-    for override in overrides:
-        _override(config, override)
-    check_arguments(config, str(path))
+    for key, value in settings:
+        if key not in variables:
+            _override(config, key, value)
+    check_config(config, str(path))
     return config
 
 
-def _execute(path: Path) -> dict[str, Any]:
+def _parse_override(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set takes key=value, got {text!r}.")
+    try:
+        return key, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return key, value
+
+
+def _execute(path: Path, variables: Mapping[str, Any], *, inherited: bool = False) -> dict[str, Any]:
+    """The names that a config and the file it inherits from assign."""
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     except SyntaxError as error:
         raise ConfigError(f"{path}, line {error.lineno}: {error.msg}.") from error
     names: dict[str, Any] = {}
+    body: list[ast.stmt] = []
     for statement in tree.body:
         if isinstance(statement, ast.ImportFrom) and statement.level == 1:
-            # One level of inheritance: the names of a file beside this one.
-            names |= _execute(path.parent / f"{statement.module}.py")
+            names |= _execute(_base(path, statement, inherited), variables, inherited=True)
             continue
         _check_statement(statement, path)
-    body = [s for s in tree.body if not (isinstance(s, ast.ImportFrom) and s.level == 1)]
+        _substitute(statement, variables)
+        body.append(statement)
     try:
         exec(compile(ast.Module(body, []), str(path), "exec"), names)
     except Exception as error:
         line = error.__traceback__.tb_next.tb_lineno if error.__traceback__ and error.__traceback__.tb_next else "?"
         raise ConfigError(f"{path}, line {line}: {type(error).__name__}: {error}") from error
     return {name: value for name, value in names.items() if not name.startswith("__")}
+
+
+def _base(path: Path, statement: ast.ImportFrom, inherited: bool) -> Path:
+    """The file that a config inherits from; all its names are taken over."""
+    where = f"{path}, line {statement.lineno}"
+    if inherited:
+        raise ConfigError(f"{where}: {path.name} is itself inherited from; one level of inheritance is the most.")
+    if [alias.name for alias in statement.names] != ["*"] or statement.module is None:
+        raise ConfigError(f"{where}: a variant takes over everything: write `from .name import *`.")
+    base = path.parent / f"{statement.module}.py"
+    if not base.is_file():
+        raise ConfigError(f"{where}: {base} is not there.")
+    return base
+
+
+def _substitute(statement: ast.stmt, variables: Mapping[str, Any]) -> None:
+    """Puts overridden values in before anything is computed from them."""
+    if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
+        return
+    target = statement.targets[0]
+    if isinstance(target, ast.Name) and target.id in variables:
+        value = ast.parse(repr(variables[target.id]), mode="eval").body
+        _check_kind(_literal(statement.value), variables[target.id], target.id)
+        statement.value = value
+        for node in ast.walk(value):
+            ast.copy_location(node, statement)
+
+
+def _literal(node: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, SyntaxError):
+        return None
 
 
 def _check_statement(statement: ast.stmt, path: Path) -> None:
@@ -108,36 +146,50 @@ def _check_statement(statement: ast.stmt, path: Path) -> None:
                 f"{path}, line {node.lineno}: only literals, arithmetic and {', '.join(_CALLS)}(...) are allowed in a "
                 "config; write dict(type=Class, ...) where an object is wanted."
             )
-    for target in getattr(statement, "targets", []):
-        if isinstance(statement, ast.Assign) and isinstance(target, ast.Name):
-            _check_name(target.id, path, statement.lineno)
+        # Every name that is assigned, also in an annotated or a chained assignment.
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            _check_name(node.id, path, statement.lineno)
 
 
 def _check_name(name: str, path: Path, line: int) -> None:
-    close = get_close_matches(name, KEYS, n=1, cutoff=0.75)
+    if name in RESERVED:
+        raise ConfigError(
+            f"{path}, line {line}: {name!r} is set by spikevox's runner and would be ignored here; remove it. "
+            f"An experiment sets {', '.join(KEYS)}."
+        )
+    close = get_close_matches(name, (*KEYS, *RESERVED), n=1, cutoff=0.75)
     if name not in KEYS and close:
         raise ConfigError(f"{path}, line {line}: unknown key {name!r}; did you mean {close[0]!r}?")
 
 
-def _override(config: dict[str, Any], text: str) -> None:
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise ConfigError(f"--set takes key=value, got {text!r}.")
-    try:
-        parsed = ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        parsed = value
+def _override(config: dict[str, Any], key: str, value: Any) -> None:
     *parents, last = key.split(".")
     place = _place(config, parents, key)
     if isinstance(place, list) and last.isdigit() and int(last) < len(place):
-        place[int(last)] = parsed
+        _check_kind(place[int(last)], value, key)
+        place[int(last)] = value
         return
     if not isinstance(place, dict):
         raise ConfigError(f"--set {key}: {'.'.join(parents)} has no part {last!r}.")
-    allowed = set(KEYS) if place is config else set(place) | _arguments(place)
+    allowed = set(place) | known_keys(tuple(parents), place)
     if last not in allowed:
-        raise ConfigError(_unknown(key, last, allowed))
-    place[last] = parsed
+        raise ConfigError(unknown_key(key, last, allowed))
+    _check_kind(place.get(last), value, key)
+    place[last] = value
+
+
+def _check_kind(old: Any, new: Any, key: str) -> None:
+    """A text in place of a number, list or dict is a value that was meant otherwise, such as ``true`` or ``1e-3x``."""
+    if isinstance(old, bool):
+        wrong = not isinstance(new, bool)
+    elif isinstance(old, int | float):
+        wrong = isinstance(new, str | bool)
+    else:
+        wrong = isinstance(old, list | tuple | dict) and isinstance(new, str)
+    if wrong:
+        raise ConfigError(
+            f"--set {key}: {old!r} cannot be replaced by {new!r}; values are Python literals, such as 3, 0.5, True or [1, 2]."
+        )
 
 
 def _place(config: dict[str, Any], parents: Sequence[str], key: str) -> Any:
@@ -146,65 +198,13 @@ def _place(config: dict[str, Any], parents: Sequence[str], key: str) -> Any:
     for depth, part in enumerate(parents):
         if isinstance(place, dict):
             if part not in place:
-                raise ConfigError(_unknown(".".join(parents[: depth + 1]), part, place))
+                raise ConfigError(unknown_key(".".join(parents[: depth + 1]), part, place))
             place = place[part]
         elif isinstance(place, list) and part.isdigit() and int(part) < len(place):
             place = place[int(part)]
         else:
             raise ConfigError(f"--set {key}: {'.'.join(parents[:depth])} has no part {part!r}.")
     return place
-
-
-def _unknown(key: str, part: str, known: Any) -> str:
-    close = get_close_matches(part, list(known), n=1, cutoff=0.6)
-    hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(sorted(known))}."
-    return f"unknown key {key!r}{hint}"
-
-
-def _arguments(node: Mapping[str, Any]) -> set[str]:
-    """Keyword arguments of the class under ``type``, those that it passes on to its bases included."""
-    kind = node.get("type")
-    if not isinstance(kind, type):
-        return set()
-    names: set[str] = set()
-    for base in kind.__mro__:
-        if "__init__" not in vars(base):
-            continue
-        parameters = inspect.signature(base.__init__).parameters  # type: ignore[misc]
-        names |= {name for name, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-            break
-    return names - {"self"}
-
-
-# Read by mmengine or by the runner before the class is built.
-_EXTRA = {"type", "convert_to_iter_based", "constructor", "paramwise_cfg"}
-# Where a class passes options to an object that is not its base.
-_PASSED_ON = {"columns", "features", "grid", "reduce", "transforms"}
-
-
-def check_arguments(node: Any, where: str) -> None:
-    """Checks every ``dict(type=Class, ...)`` of a config for keywords that the class does not have.
-
-    Raises:
-        ConfigError: an unknown keyword, with the nearest known one.
-    """
-    if isinstance(node, Mapping):
-        known = _arguments(node)
-        if known:
-            known = known | _EXTRA | (_PASSED_ON if "pipeline" in known or _is_dataset(node) else set())
-            for name in node:
-                if name not in known:
-                    raise ConfigError(f"{where}: {node['type'].__name__} has {_unknown(name, name, known)}")
-        for key, value in node.items():
-            check_arguments(value, f"{where}: {key}")
-    elif isinstance(node, list | tuple):
-        for value in node:
-            check_arguments(value, where)
-
-
-def _is_dataset(node: Mapping[str, Any]) -> bool:
-    return any(base.__name__ == "PointDataset" for base in node["type"].__mro__)
 
 
 def to_plain(node: Any) -> Any:
