@@ -48,9 +48,10 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, An
         raise ConfigError(f"{path} is not there. `spikevox apps` lists the experiments that come with spikevox.")
     settings = [_parse_override(text) for text in overrides]
     variables = {key: value for key, value in settings if "." not in key and key not in KEYS}
-    names = _execute(path, variables)
+    used: set[str] = set()
+    names = _execute(path, variables, used)
     for name in variables:
-        if name not in names:
+        if name not in used:
             raise ConfigError(unknown_key(name, name, KEYS))
     config = {key: value for key, value in names.items() if key in KEYS}
     config.setdefault("randomness", {"seed": 0})
@@ -71,8 +72,8 @@ def _parse_override(text: str) -> tuple[str, Any]:
         return key, value
 
 
-def _execute(path: Path, variables: Mapping[str, Any], *, inherited: bool = False) -> dict[str, Any]:
-    """The names that a config and the file it inherits from assign."""
+def _execute(path: Path, variables: Mapping[str, Any], used: set[str], *, inherited: bool = False) -> dict[str, Any]:
+    """The names that a config and the file it inherits from assign; ``used`` gets the variables that were met."""
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     except SyntaxError as error:
@@ -81,10 +82,10 @@ def _execute(path: Path, variables: Mapping[str, Any], *, inherited: bool = Fals
     body: list[ast.stmt] = []
     for statement in tree.body:
         if isinstance(statement, ast.ImportFrom) and statement.level == 1:
-            names |= _execute(_base(path, statement, inherited), variables, inherited=True)
+            names |= _execute(_base(path, statement, inherited), variables, used, inherited=True)
             continue
         _check_statement(statement, path)
-        _substitute(statement, variables)
+        _substitute(statement, variables, used)
         body.append(statement)
     try:
         exec(compile(ast.Module(body, []), str(path), "exec"), names)
@@ -107,12 +108,13 @@ def _base(path: Path, statement: ast.ImportFrom, inherited: bool) -> Path:
     return base
 
 
-def _substitute(statement: ast.stmt, variables: Mapping[str, Any]) -> None:
+def _substitute(statement: ast.stmt, variables: Mapping[str, Any], used: set[str]) -> None:
     """Puts overridden values in before anything is computed from them."""
     if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
         return
     target = statement.targets[0]
     if isinstance(target, ast.Name) and target.id in variables:
+        used.add(target.id)
         value = ast.parse(repr(variables[target.id]), mode="eval").body
         _check_kind(_literal(statement.value), variables[target.id], target.id)
         statement.value = value
