@@ -9,7 +9,7 @@ ifneq ($(wildcard data),)
 export SPIKEVOX_DATA ?= $(CURDIR)/data
 endif
 
-.PHONY: help setup demo test test-slow bench lint docs wheels clean check-system
+.PHONY: help setup demo test test-slow test-oldest coverage mutants bench lint docs wheels clean check-system
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,7 +20,7 @@ check-system:
 setup: $(STAMP) ## make .venv with everything, MinkowskiEngine included
 
 # The stamp is written last: an interrupted set-up is taken up again. It is made anew when what it installs changes.
-$(STAMP): constraints.txt tools/setup.sh tools/install_minkowski.sh $(addsuffix /pyproject.toml,$(PACKAGES)) | check-system
+$(STAMP): constraints.txt tools/setup.sh tools/install_minkowski.sh $(wildcard tools/minkowski/*) $(addsuffix /pyproject.toml,$(PACKAGES)) | check-system
 	bash tools/setup.sh $(VENV)
 	@touch $@
 
@@ -32,6 +32,17 @@ test: $(STAMP) ## all tests that are not slow
 
 test-slow: $(STAMP) ## the slow tests: kills, soak, wheels
 	$(PYTHON) -m pytest -q -m slow
+
+test-oldest: check-system ## the tests that are not slow, with the oldest versions that the packages accept
+	bash tools/setup_oldest.sh .venv-oldest
+	.venv-oldest/bin/python -m pytest -q -n 2 -m "not slow" -W default
+
+coverage: $(STAMP) ## lines of the packages that the tests reach
+	$(PYTHON) -m pytest -q -n 2 -m "not slow" --cov --cov-report=term-missing:skip-covered
+
+mutants: $(STAMP) ## break the code in 100 small ways and count how many the tests notice
+	$(PYTHON) -m pip install -q -c constraints.txt cosmic-ray
+	$(PYTHON) tools/mutate.py
 
 bench: $(STAMP) ## every benchmark; each prints ratios to a peer in the same run
 	@for file in benchmarks/*.py; do echo "== $$file"; $(PYTHON) $$file || exit 1; done
@@ -53,5 +64,6 @@ wheels: $(STAMP) ## wheels of the three packages and of MinkowskiEngine in dist/
 	bash tools/install_minkowski.sh $(PYTHON) wheel dist
 
 clean: ## remove everything that is made here
-	rm -rf $(VENV) dist build site work_dirs .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find packages -name '*.egg-info' -o -name build -maxdepth 3 -type d | xargs rm -rf
+	rm -rf $(VENV) .venv-oldest dist build site work_dirs htmlcov .coverage
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find packages -maxdepth 3 -type d '(' -name '*.egg-info' -o -name build ')' -exec rm -rf {} +

@@ -8,7 +8,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 python=${1:-python3}
-action=(install)
+action=(install --force-reinstall)
 if [ "${2:-}" = wheel ]; then action=(wheel --wheel-dir "${3:?the folder for the wheel is missing}"); fi
 
 command -v c++ >/dev/null || { echo "install_minkowski: no C++ compiler; on Debian: apt-get install g++ python3-dev" >&2; exit 1; }
