@@ -29,12 +29,18 @@ from cosmic_ray.mutating import mutate_code
 ROOT = Path(__file__).resolve().parent.parent
 ENCODING = "packages/encoding/src/spikevox/encoding"
 LAYERS = "packages/layers/src/spikevox/layers"
-NEURON_TESTS = ["tests/layers/test_neurons.py", "tests/layers/test_neuron_state.py", "tests/layers/test_contract.py"]
+
+
+def layer_tests(*names: str) -> list[str]:
+    """Test files of layers, and those that every layer has to pass."""
+    return [f"tests/layers/test_{name}.py" for name in (*names, "layer_defaults", "contract")]
+
+
 MIRRORED = {  # code -> the tests that watch over it
     f"{ENCODING}/*.py": ["tests/encoding"],
-    f"{LAYERS}/conv.py": [f"tests/layers/test_{name}.py" for name in ("conv", "contract", "conv_oracle")],
-    f"{LAYERS}/pool.py": [f"tests/layers/test_{name}.py" for name in ("pool", "contract")],
-    f"{LAYERS}/neurons/*.py": NEURON_TESTS,
+    f"{LAYERS}/conv.py": layer_tests("conv", "conv_oracle"),
+    f"{LAYERS}/pool.py": layer_tests("pool"),
+    f"{LAYERS}/neurons/*.py": layer_tests("neurons", "neuron_state"),
 }
 
 

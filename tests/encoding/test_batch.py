@@ -55,3 +55,10 @@ def test_clouds_that_differ_are_refused_by_name():
         collate([])
     with pytest.raises(PointCloudError, match="one index from 0 on"):
         collate([voxels([[0, 0, 0]])], samples=[-1])
+
+
+def test_every_duplicate_is_counted_however_many_share_a_voxel():
+    cloud = voxels([[0, 0, 0], [1, 0, 0]])
+    batch = collate([cloud] * 3, samples=[0, 0, 0])
+    assert batch.coordinates.tolist() == [[0, 0, 0, 0], [0, 1, 0, 0]]
+    assert (batch.report.points, batch.report.kept, batch.report.merged) == (6, 2, 4)

@@ -237,3 +237,22 @@ def test_invalid_options_say_what_is_expected(options, message):
 def test_invalid_points_say_what_is_expected(points, message):
     with pytest.raises(PointCloudError, match=message):
         voxelize(points, VoxelGrid(1.0))
+
+
+@pytest.mark.filterwarnings("ignore:.*are over max_points or max_voxels")
+def test_the_random_voxel_cap_draws_and_points_of_lost_voxels_map_to_minus_one():
+    points = np.arange(20.0)[:, None] + np.array([[0.5, 0.5, 0.5]])
+    kept = set()
+    for seed in range(8):
+        voxels = voxelize(points, VoxelGrid(1.0), max_voxels=1, choice="random", generator=np.random.default_rng(seed))
+        row = int(voxels.coordinates[0, 0])
+        kept.add(row)
+        assert voxels.inverse.tolist() == [0 if point == row else -1 for point in range(20)]
+    assert len(kept) > 1
+
+
+def test_a_column_that_sorts_before_count_is_not_taken_for_it(generator):
+    points = generator.uniform(0, 4, (30, 4))
+    voxels = voxelize(points, VoxelGrid(1.0), columns=("x", "y", "z", "albedo"), features=("albedo",), reduce="max")
+    assert voxels.features.max() == points[:, 3].max().astype(np.float32)
+    assert not np.array_equal(voxels.features, np.round(voxels.features))
