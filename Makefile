@@ -3,6 +3,8 @@ SHELL := /bin/bash
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.spikevox-ready
+DIST := dist
+DIST := dist
 PACKAGES := packages/encoding packages/layers packages/tasks
 export OMP_NUM_THREADS ?= 1
 ifneq ($(wildcard data),)
@@ -59,9 +61,10 @@ docs: $(STAMP) ## build the documentation into site/
 	$(VENV)/bin/mkdocs build --strict
 
 wheels: $(STAMP) ## wheels of the three packages and of MinkowskiEngine in dist/
-	rm -rf dist && mkdir dist
-	$(PYTHON) -m pip wheel -q --no-deps --no-build-isolation --wheel-dir dist $(addprefix ./,$(PACKAGES))
-	bash tools/install_minkowski.sh $(PYTHON) wheel dist
+	rm -rf $(DIST)/*.whl $(addsuffix /build,$(PACKAGES))
+	mkdir -p $(DIST)
+	$(PYTHON) -m pip wheel -q --no-deps --no-build-isolation --wheel-dir $(DIST) $(addprefix ./,$(PACKAGES))
+	bash tools/install_minkowski.sh $(PYTHON) wheel $(DIST)
 
 clean: ## remove everything that is made here
 	rm -rf $(VENV) .venv-oldest dist build site work_dirs htmlcov .coverage
