@@ -15,7 +15,8 @@ command -v c++ >/dev/null || { echo "install_minkowski: no C++ compiler; on Debi
 "$python" -c 'import torch, numpy' || { echo "install_minkowski: install torch and numpy into this environment first" >&2; exit 1; }
 "$python" -m pip install -q -c "$here/../constraints.txt" setuptools wheel ninja
 
+# What is built fits this torch only, which neither pip's cache nor its "already satisfied" knows: both are kept out.
 # The environment's ninja must be found by the build; the build must see torch, hence no isolation.
 PATH="$(dirname "$("$python" -c 'import sys; print(sys.executable)')"):$PATH" CXX="$here/minkowski/cxx" \
-  "$python" -m pip "${action[@]}" -q --use-pep517 --no-build-isolation --no-deps \
+  "$python" -m pip "${action[@]}" -q --no-cache-dir --use-pep517 --no-build-isolation --no-deps \
   --config-settings="--global-option=--cpu_only --blas=atlas" MinkowskiEngine==0.5.4

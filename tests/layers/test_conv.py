@@ -93,6 +93,7 @@ def test_a_pooled_away_batch_keeps_its_empty_samples():
     assert SparseConv3d(2, 2, kernel_size=2, stride=2)(x).empty_samples.tolist() == [True, True, False, True]
 
 
+@pytest.mark.minkowski
 def test_backend_is_chosen_by_argument_then_block_then_environment(monkeypatch):
     coordinates = torch.zeros(1, 4, dtype=torch.int32)
     monkeypatch.setenv("SPIKEVOX_BACKEND", "torch_ops")

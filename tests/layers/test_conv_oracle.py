@@ -145,6 +145,7 @@ def test_three_hundred_random_cases_equal_brute_force(layer, backend, capsys):
         print(f"\n{layer} on {backend}\n{coverage_table(cases, pairs)}")
 
 
+@pytest.mark.minkowski
 @pytest.mark.parametrize("seed", range(12))
 def test_backends_agree_in_float32(seed):
     case = random_case(seed)

@@ -104,6 +104,7 @@ def test_the_inverse_convolution_is_linear_in_spikes_too():
     assert torch.allclose(up(coarse.replace(spikes)).features, binary, atol=1e-12)
 
 
+@pytest.mark.minkowski
 def test_all_parameters_get_a_finite_gradient_on_both_backends():
     gradients = []
     for backend in BACKENDS:

@@ -116,6 +116,7 @@ def test_declared_time_steps_must_fit():
         SparseTensor(torch.ones(1, 3), ONE).step(0)
 
 
+@pytest.mark.minkowski
 def test_half_precision_says_what_works():
     with pytest.raises(TypeError, match=r"takes float32 and float64 on the CPU, got torch\.float16"):
         SparseTensor(torch.ones(1, 3, dtype=torch.float16), ONE, backend="minkowski")
