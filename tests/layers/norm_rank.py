@@ -1,4 +1,4 @@
-"""One process of the distributed normalisation test: python norm_rank.py RANK SIZE STORE INPUT OUTPUT."""
+"""One process of the distributed normalisation test: python norm_rank.py RANK SIZE STORE INPUT OUTPUT SYNC."""
 
 import sys
 
@@ -9,10 +9,10 @@ import torch.distributed as dist
 from spikevox.layers import BatchNorm
 
 if __name__ == "__main__":
-    rank, size, store, source, target = sys.argv[1:]
+    rank, size, store, source, target, synchronise = sys.argv[1:]
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=int(rank), world_size=int(size))
-    norm = BatchNorm(3, synchronise=True).double()
+    norm = BatchNorm(3, synchronise=synchronise == "1").double()
     values = torch.from_numpy(np.load(source)).requires_grad_()
     result = norm(values)
     # Any loss that is not symmetric in the rows; losses of the processes add up.

@@ -23,13 +23,27 @@ from spikevox.layers import (
     MaxPool3d,
     ReLU,
     SparseConv3d,
+    SparseInverseConv3d,
     SparseTensor,
     SpikeVoxelStem,
     SubmanifoldConv3d,
     ThresholdDependentBatchNorm,
+    Up,
     check_layer,
 )
 from spikevox.layers.backbones import Encoder
+
+
+class DownUp(nn.Module):
+    """The two layers of a U-Net that take a partner's sites."""
+
+    def __init__(self):
+        super().__init__()
+        self.down, self.up = Down(4, 6), Up(6, 4, 5)
+
+    def forward(self, x):
+        return self.up(self.down(x), x)
+
 
 LAYERS = [
     SubmanifoldConv3d(4, 5, bias=True),
@@ -55,6 +69,10 @@ LAYERS = [
     ReLU(),
     BasicBlock(4),
     Down(4, 6),
+    nn.Sequential(SparseConv3d(4, 5, kernel_size=2, stride=2), SparseInverseConv3d(5, 4, kernel_size=2, stride=2)),
+    DownUp(),
+    ILIF(time_steps=2),
+    AdaptiveLIF(stateful=True, carry="match"),
     SpikeVoxelStem(4, 6),
     Encoder("T", in_channels=4, width=0.25),
     nn.Sequential(SubmanifoldConv3d(4, 6), BatchNorm(6), LIF(), GlobalMeanPool()),

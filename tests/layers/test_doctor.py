@@ -1,5 +1,7 @@
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 from spikevox.layers import diagnose
 from spikevox.layers.doctor import diagnose as look
@@ -19,6 +21,23 @@ def test_what_is_missing_comes_with_its_command(monkeypatch):
     assert not any(finding.present for finding in findings.values() if finding.name != "SPIKEVOX_BACKEND")
     assert "tools/install_minkowski.sh" in findings["MinkowskiEngine"].detail
     assert "opencv-python-headless" in findings["OpenCV"].detail
+
+
+def test_what_is_there_and_does_not_import_counts_as_missing(tmp_path: Path):
+    """A package of that name that fails as the real one does where a graphics library is missing."""
+    (tmp_path / "cv2").mkdir()
+    (tmp_path / "cv2" / "__init__.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')\n")
+    code = "from spikevox.layers import diagnose; print({f.name: f for f in diagnose()}['OpenCV'])"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])},
+    )
+    assert "present=False" in result.stdout
+    assert "does not import (ImportError: libGL.so.1: cannot open shared object file)" in result.stdout
+    assert "pip install opencv-python-headless" in result.stdout
 
 
 def test_the_doctor_imports_nothing_that_may_be_missing():

@@ -9,6 +9,7 @@ from spikevox.layers import (
     GlobalMeanPool,
     LayerError,
     Linear,
+    Neuron,
     SparseConv3d,
     SparseInverseConv3d,
     SparseTensor,
@@ -52,22 +53,30 @@ def trained_statistics(network, x):
     """Running statistics of the data, so that neurons fire at rates as in a trained network."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm1d):
-            module.rate = 1.0
+            module.momentum = 1.0
     network.train()(x)
     return network.eval()
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_an_independent_numpy_forward_gives_the_same_logits(backend):
-    """float64 on both sides; firing rates of all layers lie in 5-50 %, so silence cannot pass."""
+    """float64 on both sides, spikes compared first; all layers fire at 5-50 %, so silence cannot pass."""
     torch.manual_seed(0)
     x = clouds(backend=backend)
     network = trained_statistics(Recogniser(6, 10).double(), x)
+    spikes = []
+    for neuron in (m for m in network.modules() if isinstance(m, Neuron)):
+        neuron.register_forward_hook(lambda _module, _inputs, output: spikes.append(output))
     with torch.no_grad(), FiringMonitor(network) as monitor:
         logits = network(x)
     weights = {name: value.numpy() for name, value in network.state_dict().items()}
     oracle = Network(weights)
     expected = oracle(x.features.numpy(), x.coordinates.numpy().astype(np.int64), x.batch_size)
+    assert len(spikes) == len(oracle.spikes) == 18
+    for ours, (sites, theirs) in zip(spikes, oracle.spikes, strict=True):
+        order = np.lexsort(ours.coordinates.numpy().T[::-1])
+        assert np.array_equal(ours.coordinates.numpy()[order], sites)
+        assert np.array_equal(ours.features.numpy()[order], theirs)
     rates = [firing.nonzero for firing in monitor.summary().values()]
     assert np.allclose(rates, oracle.rates, atol=1e-12)
     assert min(rates) > 0.05

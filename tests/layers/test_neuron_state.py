@@ -9,6 +9,7 @@ from spikevox.layers import (
     ILIF,
     LIF,
     NeuronStateError,
+    ReLU,
     SparseTensor,
     SubmanifoldConv3d,
     detach_states,
@@ -45,6 +46,66 @@ def test_a_plain_batch_of_another_size_without_reset_is_refused():
     neuron(torch.ones(4, 3))
     with pytest.raises(NeuronStateError, match=r"other sites \(\(4, 3\)\) than this input \(\(2, 3\)\)"):
         neuron(torch.ones(2, 3))
+
+
+@pytest.mark.minkowski
+def test_a_minkowski_tensor_at_other_sites_without_reset_is_refused():
+    neuron = LIF(stateful=True, decay=1.0)
+    rows = [[0, 0, 0, 0], [0, 1, 0, 0]]
+    neuron(tensor(rows).to_minkowski())
+    neuron(tensor(rows).to_minkowski())
+    with pytest.raises(NeuronStateError, match="its membrane belongs to other sites"):
+        neuron(tensor([[0, 5, 0, 0], [0, 9, 0, 0]]).to_minkowski())
+
+
+@pytest.mark.minkowski
+def test_matched_state_of_a_minkowski_tensor_moves_with_its_voxel():
+    neuron = LIF(stateful=True, decay=1.0, carry="match")
+    neuron(tensor([[0, 0, 0, 0], [0, 5, 0, 0]], 0.7).to_minkowski())
+    spikes = neuron(tensor([[0, 5, 0, 0], [0, 9, 0, 0]], 0.7).to_minkowski())
+    fired = {tuple(row): value for row, value in zip(spikes.C.tolist(), spikes.F[:, 0].tolist(), strict=True)}
+    assert fired == {(0, 5, 0, 0): 1.0, (0, 9, 0, 0): 0.0}
+    assert neuron.memory.carried == (1, 1, 1)
+
+
+@pytest.mark.parametrize("carry", ["error", "match"])
+def test_other_channels_resolution_or_kind_of_tensor_are_refused_under_either_rule(carry):
+    neuron = LIF(stateful=True, carry=carry)
+    x = tensor([[0, 0, 0, 0], [0, 4, 0, 0]])
+    neuron(x)
+    coarse = SparseTensor(x.features, x.coordinates, batch_size=2, tensor_stride=4)
+    with pytest.raises(NeuronStateError, match=r"\(2, 2\) at tensor stride \(1, 1, 1\).*\(4, 4, 4\)"):
+        neuron(coarse)
+    with pytest.raises(NeuronStateError, match=r"than this input \(\(2, 1\) at .* start of a sample\.$"):
+        neuron(x.replace(x.features[:, :1]))
+    with pytest.raises(NeuronStateError, match=r"than this input \(\(2, 2\)\)\. Call reset_states"):
+        neuron(x.features)
+
+
+def test_only_what_carrying_would_mend_is_told_of_it():
+    neuron = LIF(stateful=True)
+    neuron(tensor([[0, 0, 0, 0]]))
+    with pytest.raises(NeuronStateError, match="carry='match' to move the state with its voxels"):
+        neuron(tensor([[0, 1, 0, 0]]))
+
+
+def test_a_late_backward_through_a_sample_before_the_reset_is_harmless():
+    neuron = LIF(stateful=True, surrogate="sigmoid")
+    for forget in (reset_states, detach_states):
+        reset_states(neuron)
+        x = torch.full((2, 2), 0.4, requires_grad=True)
+        before = neuron(x).sum()
+        forget(neuron)
+        neuron(x)
+        before.backward()
+        neuron(x).sum().backward()
+        assert x.grad.abs().min() > 0
+
+
+def test_the_control_has_nothing_to_remember():
+    neuron = ReLU(stateful=True)
+    assert torch.equal(neuron(torch.ones(2, 2)), neuron(torch.ones(2, 2)))
+    assert neuron(torch.ones(3, 2)).shape == (3, 2)
 
 
 def test_a_second_backward_through_a_used_graph_names_the_layer():

@@ -4,6 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oracles import neuron_gradient_numpy as gradient
 from oracles import neuron_numpy as oracle
 from spikevox.layers import (
     IF,
@@ -59,6 +60,48 @@ def test_psn_equals_numpy():
     neuron = PSN(STEPS).double()
     weight, bias = neuron.weight.detach().numpy(), neuron.bias.detach().numpy()
     assert np.array_equal(run(neuron), oracle.parallel(INPUT, weight, bias))
+
+
+UPPER = np.random.default_rng(1).normal(size=INPUT.shape)
+
+
+def gradients(neuron):
+    """Of the input and of the parameters, for UPPER as the gradient of the spikes."""
+    x = torch.from_numpy(INPUT).requires_grad_()
+    neuron.double()(x).backward(torch.from_numpy(UPPER))
+    return [x.grad.numpy(), *[p.grad.numpy() for p in neuron.parameters()]]
+
+
+def close(found, expected):
+    # float64 sums over 16 steps and 2,400 values, in another order.
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.25, 1.0])
+def test_gradients_of_ilif_equal_back_propagation_by_hand(decay):
+    close(gradients(ILIF(4, decay=decay, time_steps=STEPS))[0], gradient.ilif(INPUT, UPPER, 4, decay))
+
+
+@pytest.mark.parametrize("reset", ["soft", "hard"])
+def test_gradients_of_lif_and_plif_equal_back_propagation_by_hand(reset):
+    options = {"threshold": 0.75, "reset": reset, "surrogate": "sigmoid", "time_steps": STEPS}
+    of_input, of_decay = gradient.lif(INPUT, UPPER, 0.5, 0.75, reset)
+    close(gradients(LIF(decay=0.5, **options))[0], of_input)
+    found = gradients(PLIF(decay=0.5, **options))
+    close(found[0], of_input)
+    close(found[1], of_decay * 0.25)  # the derivative of sigmoid where it is 1/2
+
+
+def test_gradients_of_adaptive_lif_equal_back_propagation_by_hand():
+    neuron = AdaptiveLIF(adaptation=0.25, recovery=0.5, surrogate="sigmoid", time_steps=STEPS)
+    close(gradients(neuron)[0], gradient.adaptive_lif(INPUT, UPPER, 0.5, 1.0, 0.25, 0.5))
+
+
+def test_gradients_of_psn_equal_those_by_hand():
+    neuron = PSN(STEPS, surrogate="sigmoid").double()
+    weight, bias = neuron.weight.detach().numpy(), neuron.bias.detach().numpy()
+    for found, expected in zip(gradients(neuron), gradient.parallel(INPUT, UPPER, weight, bias), strict=True):
+        close(found, expected)
 
 
 def test_relu_is_the_control():
@@ -125,6 +168,9 @@ def test_decay_of_plif_is_learned():
         (lambda: LIF(reset="none"), "reset must be 'soft' or 'hard'"),
         (lambda: LIF(surrogate="step"), "unknown surrogate 'step'"),
         (lambda: LIF(sharpness=0), "sharpness must be positive"),
+        (lambda: LIF(decay=None), r"decay must lie in \[0, 1\], got None"),
+        (lambda: LIF(time_steps=2.0), "time_steps must be at least 1 and whole, got 2.0"),
+        (lambda: LIF(time_steps=0), "time_steps must be at least 1 and whole, got 0"),
         (lambda: IF(decay=0.5), "an IF neuron has no decay"),
         (lambda: PLIF(decay=1.0), r"decay must lie in \(0, 1\)"),
         (lambda: AdaptiveLIF(adaptation=-1), "adaptation must be at least 0"),

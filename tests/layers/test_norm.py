@@ -32,6 +32,30 @@ def test_synchronised_statistics_of_one_process_are_the_same():
     assert torch.allclose(one.running_var, other.running_var, atol=1e-12)
 
 
+def test_momentum_can_be_changed_and_none_is_the_mean_over_batches():
+    batches = [torch.randn(9, 2) + 3 for _ in range(3)]
+    ours = BatchNorm(2)
+    ours.momentum = 1.0
+    ours(batches[0])
+    assert torch.allclose(ours.running_mean, batches[0].mean(dim=0), atol=1e-6)
+    for synchronise in (False, True):
+        ours, theirs = BatchNorm(2, momentum=None, synchronise=synchronise), torch.nn.BatchNorm1d(2, momentum=None)
+        for batch in batches:
+            ours(batch)
+            theirs(batch)
+        assert torch.allclose(ours.running_mean, theirs.running_mean, atol=1e-6)
+        assert torch.allclose(ours.running_var, theirs.running_var, atol=1e-6)
+    ours = BatchNorm(2)
+    torch.optim.swa_utils.update_bn(batches, ours)
+    assert torch.allclose(ours.running_mean, theirs.running_mean, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{"channels": 0}, {"eps": -1.0}, {"momentum": 1.5}, {"momentum": float("nan")}])
+def test_parameters_out_of_their_range_are_refused(options):
+    with pytest.raises(LayerError, match="needs channels from 1, eps from 0 and momentum"):
+        BatchNorm(**{"channels": 2, **options})
+
+
 def test_no_site_changes_nothing_and_one_site_gives_the_bias():
     norm = BatchNorm(2)
     norm.bias.data[:] = torch.tensor([3.0, 4.0])
@@ -62,23 +86,41 @@ def test_a_folded_convolution_equals_the_pair(kind, bias):
     assert torch.allclose(folded(x).features, norm(conv(x)).features, atol=1e-12)
 
 
-@pytest.mark.parametrize("sizes", [(5, 5), (9, 2), (7, 0)])
-def test_two_processes_equal_one_with_all_rows(sizes, tmp_path):
-    parts = [torch.randn(n, 3, dtype=torch.float64) for n in sizes]
+def run_two_processes(parts, synchronise, tmp_path):
     processes = []
     for rank, part in enumerate(parts):
         np.save(tmp_path / f"{rank}.npy", part.numpy())
         script = Path(__file__).with_name("norm_rank.py")
-        words = [rank, 2, tmp_path / "store", tmp_path / f"{rank}.npy", tmp_path / f"{rank}.npz"]
+        words = [rank, 2, tmp_path / "store", tmp_path / f"{rank}.npy", tmp_path / f"{rank}.npz", int(synchronise)]
         processes.append(subprocess.Popen([sys.executable, "-W", "ignore", script, *map(str, words)]))
     assert [process.wait(timeout=120) for process in processes] == [0, 0]
-    found = [np.load(tmp_path / f"{rank}.npz") for rank in range(2)]
-    whole = torch.cat(parts).requires_grad_()
-    norm = BatchNorm(3).double()
-    result = norm(whole)
+    return [np.load(tmp_path / f"{rank}.npz") for rank in range(2)]
+
+
+def alone(rows):
+    norm, values = BatchNorm(3).double(), rows.clone().requires_grad_()
+    result = norm(values)
     (result**3).sum().backward()
+    return norm, values, result
+
+
+@pytest.mark.parametrize("sizes", [(5, 5), (9, 2), (7, 0)])
+def test_two_processes_equal_one_with_all_rows(sizes, tmp_path):
+    parts = [torch.randn(n, 3, dtype=torch.float64) for n in sizes]
+    found = run_two_processes(parts, True, tmp_path)
+    norm, whole, result = alone(torch.cat(parts))
     for name, expected in (("result", result.detach()), ("gradient", whole.grad)):
         np.testing.assert_allclose(np.concatenate([f[name] for f in found]), expected, atol=1e-10)
     np.testing.assert_allclose(sum(f["weight_gradient"] for f in found), norm.weight.grad, atol=1e-10)
     for part in found:
         np.testing.assert_allclose(part["variance"], norm.running_var, atol=1e-10)
+
+
+def test_processes_that_do_not_synchronise_never_wait_for_each_other(tmp_path):
+    """One process has a single row, the case in which the statistics come from sums."""
+    parts = [torch.randn(n, 3, dtype=torch.float64) for n in (1, 9)]
+    for part, found in zip(parts, run_two_processes(parts, False, tmp_path), strict=True):
+        norm, values, result = alone(part)
+        np.testing.assert_allclose(found["result"], result.detach(), atol=1e-12)
+        np.testing.assert_allclose(found["gradient"], values.grad, atol=1e-12)
+        np.testing.assert_allclose(found["variance"], norm.running_var, atol=1e-12)

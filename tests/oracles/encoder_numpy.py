@@ -26,19 +26,21 @@ class Network:
         self.weights = weights
         self.levels = levels
         self.rates = []
+        self.spikes = []
 
     def norm(self, x, name):
         w = self.weights
         scale = w[f"{name}.weight"] / np.sqrt(w[f"{name}.running_var"] + 1e-3)
         return (x - w[f"{name}.running_mean"]) * scale + w[f"{name}.bias"]
 
-    def fire(self, x):
+    def fire(self, x, coordinates):
         spikes = np.floor(np.clip(x, 0, self.levels) + 0.5)
         self.rates.append((spikes > 0).mean())
+        self.spikes.append((coordinates, spikes))
         return spikes
 
     def spiking_conv(self, x, stride, coordinates, name, first):
-        conv = self.conv(self.fire(x), stride, coordinates, f"{name}.{first + 1}")
+        conv = self.conv(self.fire(x, coordinates), stride, coordinates, f"{name}.{first + 1}")
         return self.norm(conv, f"{name}.{first + 2}")
 
     def conv(self, x, stride, coordinates, name):
@@ -46,7 +48,7 @@ class Network:
         return submanifold(x, scaled, self.weights[f"{name}.weight"])
 
     def down(self, x, stride, coordinates, name):
-        spikes = self.fire(x)
+        spikes = self.fire(x, coordinates)
         coarse = np.column_stack([coordinates[:, 0], coordinates[:, 1:] // (2 * stride) * (2 * stride)])
         sites, inverse = np.unique(coarse, axis=0, return_inverse=True)
         weight = self.weights[f"{name}.conv.weight"]

@@ -93,7 +93,7 @@ def test_evaluation_keeps_the_mode_and_counts_every_sample():
     net = network().train()
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm1d):
-            module.rate = 1.0
+            module.momentum = 1.0
     # One batch sets the running statistics, so that neurons fire as in a trained network.
     net(*collate([shapes("train", 16)[i] for i in range(16)]))
     found = evaluate(net, shapes("test", 23), batch_size=8)

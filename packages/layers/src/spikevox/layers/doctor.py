@@ -2,6 +2,8 @@
 
 import importlib.util
 import os
+import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
@@ -11,8 +13,8 @@ class Finding(NamedTuple):
 
     Attributes:
         name: what was looked at.
-        present: whether it is there.
-        detail: its version, or what is lost without it and the command that installs it.
+        present: whether it is there and can be used.
+        detail: its version, or what is wrong, what is lost without it and the command that installs it.
     """
 
     name: str
@@ -34,11 +36,16 @@ _WANTED = {
         "mmengine does not import: pip uninstall -y opencv-python; pip install opencv-python-headless",
     ),
 }
+# Both are often there and do not import: built for another torch, or without the system's graphics libraries.
+_TRIED = {
+    "MinkowskiEngine": "from spikevox.layers.backends.minkowski import load; load()",
+    "OpenCV": "import cv2",
+}
 _DISTRIBUTIONS = {"OpenCV": ("opencv-python-headless", "opencv-python")}
 
 
 def diagnose() -> list[Finding]:
-    """Looks for everything that the packages can use.
+    """Looks for everything that the packages can use; what is known to break is tried in a process of its own.
 
     Example:
         >>> [finding.name for finding in diagnose()][0]
@@ -48,12 +55,26 @@ def diagnose() -> list[Finding]:
     for name, (module, loss) in _WANTED.items():
         if importlib.util.find_spec(module) is None:
             findings.append(Finding(name, False, loss))
+            continue
+        found = _version(_DISTRIBUTIONS.get(name, (name,)))
+        failure = _failure(_TRIED[name]) if name in _TRIED else ""
+        if failure:
+            findings.append(Finding(name, False, f"{found} does not import ({failure}); {loss}"))
         else:
-            findings.append(Finding(name, True, _version(_DISTRIBUTIONS.get(name, (name,)))))
+            findings.append(Finding(name, True, found))
     backend = os.environ.get("SPIKEVOX_BACKEND")
     if backend:
         findings.append(Finding("SPIKEVOX_BACKEND", True, f"set to {backend!r}"))
     return findings
+
+
+def _failure(code: str) -> str:
+    """Last line of what a fresh interpreter says to this code; empty where it runs."""
+    words = [sys.executable, "-W", "ignore", "-c", code]
+    result = subprocess.run(words, capture_output=True, text=True, check=False)
+    if result.returncode == 0:
+        return ""
+    return (result.stderr.strip().splitlines() or [f"exit code {result.returncode}"])[-1]
 
 
 def _version(distributions: tuple[str, ...]) -> str:

@@ -1,5 +1,6 @@
 """Batch normalisation over sites, across processes where asked for."""
 
+import math
 from typing import Any
 
 import torch
@@ -17,18 +18,27 @@ class BatchNorm(nn.BatchNorm1d):
     Args:
         channels: C.
         eps: added to the variance.
-        momentum: share of the new batch in the running statistics.
+        momentum: share of the new batch in the running statistics; ``None`` for the mean over all batches.
         synchronise: statistics over all processes of a distributed run; processes may hold different numbers of
             sites, also none.
 
     Takes a SparseTensor, a MinkowskiEngine tensor or a plain tensor (..., C) and returns the same kind. Zero sites
     leave the statistics as they are; one site gives the bias and leaves the running variance.
+
+    Raises:
+        LayerError: a parameter out of its range, or features with other channels.
     """
 
-    def __init__(self, channels: int, *, eps: float = 1e-3, momentum: float = 0.01, synchronise: bool = False) -> None:
+    def __init__(
+        self, channels: int, *, eps: float = 1e-3, momentum: float | None = 0.01, synchronise: bool = False
+    ) -> None:
+        if channels < 1 or not 0 <= eps < math.inf or not 0 <= (momentum or 0) <= 1:
+            raise LayerError(
+                "batch normalisation needs channels from 1, eps from 0 and momentum in [0, 1] or None, got "
+                f"{channels}, {eps} and {momentum}."
+            )
         super().__init__(channels, eps=eps, momentum=momentum)
         self.synchronise = synchronise
-        self.rate = momentum
 
     def scale(self) -> Tensor:
         """Factor (C,) of the normalised values."""
@@ -57,21 +67,23 @@ class BatchNorm(nn.BatchNorm1d):
             self.running_mean,
             self.running_var,
             self.training,
-            self.rate,
+            self._share_of_batch() if self.training else 0.0,
             self.eps,
             False,
         )
 
     def _from_sums(self, rows: Tensor) -> Tensor:
+        # Processes that do not synchronise do not wait for each other, whatever the number of their rows.
+        total = all_reduce_sum if self.synchronise else _alone
         ones = rows.new_full((1,), len(rows))
-        sums = all_reduce_sum(torch.cat([rows.sum(dim=0), ones]))
+        sums = total(torch.cat([rows.sum(dim=0), ones]))
         count = sums[-1].detach()
         if count == 0:
             return rows + 0 * (self.scale() + self.bias)
         mean = sums[:-1] / count
         centred = rows - mean
         # A second sum of centred squares: the difference of two large sums would cancel.
-        variance = all_reduce_sum((centred**2).sum(dim=0)) / count
+        variance = total((centred**2).sum(dim=0)) / count
         self._track(mean.detach(), variance.detach(), float(count))
         return centred * torch.rsqrt(variance + self.eps) * self.scale() + self.bias
 
@@ -79,14 +91,25 @@ class BatchNorm(nn.BatchNorm1d):
         if self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
 
+    def _share_of_batch(self) -> float:
+        """Of the batch that was counted last, in the running statistics."""
+        if self.momentum is not None or self.num_batches_tracked is None:
+            return self.momentum or 0.0
+        return 1 / int(self.num_batches_tracked)
+
     @torch.no_grad()
     def _track(self, mean: Tensor, variance: Tensor, count: float) -> None:
         if self.running_mean is None or self.running_var is None:
             return
         self._count_batch()
-        self.running_mean.lerp_(mean, self.rate)
+        share = self._share_of_batch()
+        self.running_mean.lerp_(mean, share)
         if count > 1:
-            self.running_var.lerp_(variance * (count / (count - 1)), self.rate)
+            self.running_var.lerp_(variance * (count / (count - 1)), share)
+
+
+def _alone(value: Tensor) -> Tensor:
+    return value
 
 
 class ThresholdDependentBatchNorm(BatchNorm):

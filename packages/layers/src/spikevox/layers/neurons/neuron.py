@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from spikevox.layers.errors import LayerError
-from spikevox.layers.neurons.state import MembraneState, State
-from spikevox.layers.sparse_tensor import SparseTensor, features_of, time_steps_of, with_features
+from spikevox.layers.neurons.state import MembraneState, Place, State
+from spikevox.layers.sparse_tensor import SparseTensor, adopt, features_of, time_steps_of, with_features
 
 
 class Neuron(nn.Module):
@@ -23,6 +23,8 @@ class Neuron(nn.Module):
 
     Attributes:
         levels: the most spikes that one step can emit.
+        memory: kept state, ``None`` unless ``stateful``; ``memory.carried`` counts the voxels of the last change of
+            sites whose state moved, began and was dropped.
     """
 
     levels: int = 1
@@ -31,8 +33,8 @@ class Neuron(nn.Module):
         self, *, time_steps: int | None = None, stateful: bool = False, carry: Literal["error", "match"] = "error"
     ) -> None:
         super().__init__()
-        if time_steps is not None and time_steps < 1:
-            raise LayerError(f"time_steps must be at least 1, got {time_steps}.")
+        if time_steps is not None and not (isinstance(time_steps, int) and time_steps >= 1):
+            raise LayerError(f"time_steps must be at least 1 and whole, got {time_steps!r}.")
         self.time_steps = time_steps
         self.memory = MembraneState(carry) if stateful else None
         self.layer_name = type(self).__name__
@@ -59,13 +61,12 @@ class Neuron(nn.Module):
         features = features_of(x)
         steps = self._time_steps(x, features)
         inputs = features.unsqueeze(0) if steps is None else features
-        state = None
-        coordinates = x.coordinates if isinstance(x, SparseTensor) else None
-        if self.memory is not None:
-            state = self.memory.load(self.layer_name, inputs.shape[1:], coordinates)
-        spikes, state = self.run(inputs, state)
-        if self.memory is not None:
-            self.memory.save(state, coordinates, spikes)
+        if self.memory is None:
+            spikes, _ = self.run(inputs, None)
+        else:
+            place = _place(x, tuple(inputs.shape[1:]))
+            spikes, state = self.run(inputs, self.memory.load(self.layer_name, place))
+            self.memory.save(state, place, spikes)
         return with_features(x, spikes.squeeze(0) if steps is None else spikes)
 
     def _time_steps(self, x: Any, features: Tensor) -> int | None:
@@ -83,6 +84,13 @@ class Neuron(nn.Module):
                 f"({self.time_steps}, ...), got {tuple(features.shape)}."
             )
         return self.time_steps
+
+
+def _place(x: Any, shape: tuple[int, ...]) -> Place:
+    if isinstance(x, Tensor):
+        return Place(shape)
+    sites = adopt(x)[0].sites
+    return Place(shape, sites.coordinates, sites.tensor_stride)
 
 
 def reset_states(network: nn.Module) -> None:

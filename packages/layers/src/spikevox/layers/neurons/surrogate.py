@@ -75,12 +75,12 @@ def check_surrogate(surrogate: str, sharpness: float) -> None:
 
 
 def check_positive(name: str, value: float) -> None:
-    """Raises LayerError unless the value is positive and finite."""
-    if not 0 < value < math.inf:
-        raise LayerError(f"{name} must be positive and finite, got {value}.")
+    """Raises LayerError unless the value is a positive, finite number."""
+    if not (isinstance(value, int | float) and 0 < value < math.inf):
+        raise LayerError(f"{name} must be positive and finite, got {value!r}.")
 
 
 def check_decay(name: str, value: float) -> None:
     """Raises LayerError unless the value lies in [0, 1]: above 1 a membrane grows by itself."""
-    if not 0 <= value <= 1:
-        raise LayerError(f"{name} must lie in [0, 1], got {value}.")
+    if not (isinstance(value, int | float) and 0 <= value <= 1):
+        raise LayerError(f"{name} must lie in [0, 1], got {value!r}.")
