@@ -105,6 +105,8 @@ class Broken(nn.Module):
             return x.replace(values + values.sum())
         if self.fault == "nan":
             return x.replace(values / 0)
+        if self.fault == "type":
+            return x.replace(values.float())
         return [values]
 
 
@@ -116,6 +118,7 @@ class Broken(nn.Module):
         ("gradient", "Broken, gradients: weight has no finite gradient"),
         ("mixing", "Broken, samples: a sample depends on the others of its batch"),
         ("nan", "Broken, one site: values are not finite"),
+        ("type", r"Broken, types: features of torch\.float64 become torch\.float32"),
         ("list", "Broken, no sites: the result must be a SparseTensor or a tensor, got list"),
     ],
 )

@@ -27,7 +27,8 @@ def check_layer(layer: nn.Module, *, channels: int | None = None, backend: str |
     - give the same result for the same sites in another order;
     - give each sample what it gets alone, in evaluation mode;
     - pass finite gradients to its input and its parameters;
-    - work in float64, in inference mode, and after a deep copy, a pickle and a round trip of its state dict.
+    - work in float32 and float64 and keep the type;
+    - work in inference mode, and after a deep copy, a pickle and a round trip of its state dict.
 
     Args:
         layer: maps a SparseTensor to a SparseTensor, or to (B, C) or (T, B, C).
@@ -186,6 +187,14 @@ def _check_inference_mode(layer: nn.Module, make: _Maker) -> None:
     _require(torch.equal(found, expected), "inference mode gives another result")
 
 
+def _check_types(layer: nn.Module, make: _Maker) -> None:
+    for kind in (torch.float32, torch.float64):
+        rows = make.cloud()
+        found = _result(layer.to(kind)(make(rows, 4, make.features(rows).to(kind))))[0].dtype
+        reset_states(layer)
+        _require(found == kind, f"features of {kind} become {found}")
+
+
 _CHECKS: dict[str, Callable[[nn.Module, _Maker], None]] = {
     "no sites": _check_empty,
     "one site": _check_single,
@@ -194,4 +203,5 @@ _CHECKS: dict[str, Callable[[nn.Module, _Maker], None]] = {
     "gradients": _check_gradients,
     "copies": _check_copies,
     "inference mode": _check_inference_mode,
+    "types": _check_types,
 }
