@@ -4,7 +4,6 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.spikevox-ready
 DIST := dist
-DIST := dist
 PACKAGES := packages/encoding packages/layers packages/tasks
 export OMP_NUM_THREADS ?= 1
 ifneq ($(wildcard data),)

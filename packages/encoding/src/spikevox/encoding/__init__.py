@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from spikevox.encoding.points import check_points
     from spikevox.encoding.report import VoxelReport
     from spikevox.encoding.spike_train import SpikeTrain, SpikeTrainError, round_half_up
+    from spikevox.encoding.storage import pack_spikes, unpack_spikes
     from spikevox.encoding.voxels import Voxels, voxelize
 
 __getattr__, __dir__, __all__ = lazy_exports(
@@ -46,6 +47,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "points": ("check_points",),
         "report": ("VoxelReport",),
         "spike_train": ("SpikeTrain", "SpikeTrainError", "round_half_up"),
+        "storage": ("pack_spikes", "unpack_spikes"),
         "voxels": ("Voxels", "voxelize"),
     },
     distribution="spikevox-encoding",
