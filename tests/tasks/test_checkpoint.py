@@ -7,8 +7,10 @@ import time
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
+from spikevox.tasks import load_predictor
 from spikevox.tasks.checkpoint import (
     check_facts,
     load_checkpoint,
@@ -123,8 +125,6 @@ def test_truncated_and_foreign_weights_are_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(CheckpointError, match="may be truncated"):
         read_weights(path)
-    from safetensors.torch import save_file
-
     save_file({"w": torch.ones(1)}, path)
     with pytest.raises(CheckpointError, match="was not written by spikevox"):
         read_weights(path)
@@ -140,3 +140,32 @@ def test_other_facts_are_named_on_both_sides():
     assert "class_names is ['a', 'b'] in the file and ['a', 'c'] in the config" in text
     assert "ILIF(levels=4)" in text
     check_facts(stored, stored, "w.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ("os:system", "only networks of spikevox are built from a weights file"),
+        ("spikevox.tasks.predictor:import_module", "only networks of spikevox"),
+        ("spikevox.tasks.checkpoint:versions", "only networks of spikevox"),
+        ("spikevox.layers.conv:nn", "only networks of spikevox"),
+        ("spikevox.layers.nowhere:Net", "which this version does not have"),
+        (None, "does not tell its model, voxels, class_names"),
+    ],
+)
+def test_a_weights_file_calls_nothing_but_networks(tmp_path, named, message):
+    path = tmp_path / "w.safetensors"
+    facts = {} if named is None else {"model": {"type": named, "name": "this"}, "voxels": {}, "class_names": []}
+    save_weights(path, nn.Linear(3, 2), facts)
+    with pytest.raises(CheckpointError, match=rf"w\.safetensors.*{message}"):
+        load_predictor(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("{", "is damaged"), ("[]", "has format None"), ('{"format": 9}', "format 9")]
+)
+def test_a_damaged_or_newer_description_is_refused(tmp_path, text, message):
+    path = tmp_path / "w.safetensors"
+    save_file({"w": torch.ones(1)}, path, metadata={"spikevox": text})
+    with pytest.raises(CheckpointError, match=message):
+        read_weights(path)

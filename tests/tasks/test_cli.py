@@ -91,6 +91,67 @@ def test_a_bad_file_is_named_and_never_swapped(trained, tmp_path, capsys):
     assert not (tmp_path / "o").exists()
 
 
+def test_an_experiment_is_not_overwritten_and_its_split_is_printed(trained, capsys):
+    assert cli.main(["train", TINY, "--work-dir", str(trained)]) == 1
+    assert "holds a training already" in capsys.readouterr().err
+    assert cli.main(["test", TINY, str(trained / "weights.safetensors")]) == 0
+    assert "GeneratedShapes, split test: accuracy" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "last.pth"])
+def test_checkpoints_are_held_to_the_same_facts_as_weights(trained, name, capsys):
+    assert cli.main(["test", TINY, str(trained / name)]) == 0
+    levels = ["--set", "model.encoder.neuron_options={'levels': 2}"]
+    assert cli.main(["test", TINY, str(trained / name), *levels]) == 1
+    text = capsys.readouterr().err
+    assert "ILIF(levels=4, decay=0.25)" in text
+    assert "ILIF(levels=2, decay=0.25)" in text
+
+
+def test_an_unforeseen_error_is_one_line_and_a_traceback_only_with_debug(monkeypatch, capsys):
+    def fail(options):
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(cli, "_apps", fail)
+    assert cli.main(["apps"]) == 3
+    text = capsys.readouterr().err
+    assert text.count("\n") == 1
+    assert "unexpected ZeroDivisionError: division by zero. Run again with --debug" in text
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["apps", "--debug"])
+
+
+def test_an_interrupt_has_its_own_exit_code(monkeypatch, capsys):
+    def interrupt(options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_apps", interrupt)
+    assert cli.main(["apps"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_torchrun_runs_the_command_and_one_process_tells(tmp_path):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m"]
+    words = [
+        "spikevox.tasks.cli",
+        "train",
+        TINY,
+        "--work-dir",
+        str(tmp_path / "run"),
+        "--set",
+        "train_cfg.max_epochs=1",
+    ]
+    uneven = ["--set", "val_dataloader.dataset.count=21"]
+    done = subprocess.run([*command, *words, *uneven], capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("epoch 1 of 1") == 1
+    assert done.stdout.count("weights: ") == 1
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3, 4, 5]
+    assert [line["validation"]["count"] for line in lines if "validation" in line] == [21]
+    assert [line["voxels"]["clouds"] for line in lines if "voxels" in line] == [37]
+
+
 def test_data_check_lists_every_bad_file(tmp_path, capsys):
     np.save(tmp_path / "good.npy", np.zeros((3, 3), np.float32))
     (tmp_path / "empty.bin").touch()

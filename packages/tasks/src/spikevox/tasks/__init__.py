@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from spikevox.tasks.config import load_config
     from spikevox.tasks.errors import CheckpointError, ConfigError, DataFileError
     from spikevox.tasks.predictor import Prediction, Predictor, load_predictor
-    from spikevox.tasks.runner import Runner, build_runner
+    from spikevox.tasks.runner import build_runner
+    from spikevox.tasks.training import Runner
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -16,7 +17,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "config": ("load_config",),
         "errors": ("CheckpointError", "ConfigError", "DataFileError"),
         "predictor": ("Prediction", "Predictor", "load_predictor"),
-        "runner": ("Runner", "build_runner"),
+        "runner": ("build_runner",),
+        "training": ("Runner",),
     },
     distribution="spikevox-tasks",
 )

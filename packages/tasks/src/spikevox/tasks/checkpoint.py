@@ -20,7 +20,7 @@ from spikevox.tasks.errors import CheckpointError
 
 FORMAT = 1
 # Training options: a network with other values of these is still the same network.
-_FREE = ("label_smoothing", "batch_norm_momentum", "synchronise")
+_FREE = ("label_smoothing", "batch_norm_momentum", "synchronise", "backend")
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -94,20 +94,36 @@ def neuron_facts(network: nn.Module) -> list[str]:
     return sorted({f"{type(m).__name__}({m.extra_repr()})" for m in network.modules() if isinstance(m, Neuron)})
 
 
-def save_weights(path: str | Path, network: nn.Module, facts: Mapping[str, Any]) -> None:
-    """Stores weights as safetensors with facts about the network, its input and its training as JSON."""
-    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
-    text = json.dumps({"format": FORMAT, "neurons": neuron_facts(network), **facts}, sort_keys=True)
-    write_atomically(Path(path), save_tensors(tensors, metadata={"spikevox": text}))
+def describe_network(network: nn.Module, facts: Mapping[str, Any]) -> str:
+    """Facts about a network, its input and its training, with those that its shapes do not tell, as JSON."""
+    return json.dumps({"format": FORMAT, "neurons": neuron_facts(network), **facts}, sort_keys=True)
+
+
+def save_weights(
+    path: str | Path, network: nn.Module, facts: Mapping[str, Any], *, tensors: Mapping[str, Tensor] | None = None
+) -> None:
+    """Stores weights as safetensors with their description.
+
+    Args:
+        path: the file.
+        network: whose neurons are described.
+        facts: further JSON types, see :func:`describe_network`.
+        tensors: weights to store in place of the network's own, such as averaged ones.
+    """
+    kept = {name: value.contiguous() for name, value in (tensors or network.state_dict()).items()}
+    write_atomically(Path(path), save_tensors(kept, metadata={"spikevox": describe_network(network, facts)}))
 
 
 def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Weights and facts of a file written by :func:`save_weights`.
+    """Weights and facts of a file written by :func:`save_weights`, or of a training's checkpoint (``.pth``).
 
     Raises:
         CheckpointError: a file that is missing, truncated, or of another origin.
     """
     path = Path(path)
+    if path.suffix == ".pth":
+        content = load_checkpoint(path)
+        return content["state_dict"], _parse_facts(content.get("facts"), path)
     if not path.is_file():
         raise CheckpointError(f"{path} is not there.")
     try:
@@ -116,12 +132,20 @@ def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} cannot be read as safetensors ({error}); it may be truncated.") from error
-    if "spikevox" not in metadata:
+    return tensors, _parse_facts(metadata.get("spikevox"), path)
+
+
+def _parse_facts(text: Any, path: Path) -> dict[str, Any]:
+    if not isinstance(text, str):
         raise CheckpointError(f"{path} carries no description of its network: it was not written by spikevox.")
-    facts = json.loads(metadata["spikevox"])
-    if facts.get("format") != FORMAT:
-        raise CheckpointError(f"{path} has format {facts.get('format')}, this version reads {FORMAT}.")
-    return tensors, facts
+    try:
+        facts = json.loads(text)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: the description of its network is damaged ({error}).") from error
+    found = facts.get("format") if isinstance(facts, dict) else None
+    if found != FORMAT:
+        raise CheckpointError(f"{path} has format {found}, this version reads {FORMAT}.")
+    return facts
 
 
 def load_strictly(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:

@@ -1,4 +1,8 @@
-"""The ``spikevox`` command: each verb parses, calls one public function, and shows the result."""
+"""The ``spikevox`` command: each verb parses, calls one public function, and shows the result.
+
+Exit codes: 0 done; 1 an error that was told on standard error; 2 wrong usage; 3 an error that nobody foresaw;
+130 interrupted.
+"""
 
 import argparse
 import json
@@ -15,37 +19,59 @@ _OPENCV = "pip uninstall -y opencv-python; pip install opencv-python-headless"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a verb; returns 0, or 1 after an error that was told on standard error."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    for noisy in ("mmengine", "matplotlib"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    """Runs a verb and returns the exit code."""
+    options = _parser().parse_args(arguments)
+    _start_logging()
     if getattr(options, "data", None):
         os.environ["SPIKEVOX_DATA"] = options.data
     try:
         options.run(options)
-    except (SpikevoxError, OSError, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt) as error:
         if options.debug:
             raise
-        print(f"spikevox: {error or 'interrupted'}", file=sys.stderr)
-        return 1
-    except ImportError as error:
-        if options.debug or not any(word in str(error) for word in ("cv2", "libGL", "libxcb", "libgthread")):
-            raise
-        print(f"spikevox: OpenCV does not import here ({error}). Run: {_OPENCV}", file=sys.stderr)
-        return 1
+        code, text = _explain(error)
+        print(f"spikevox: {text}", file=sys.stderr)
+        return code
     return 0
 
 
+def _explain(error: BaseException) -> tuple[int, str]:
+    """Exit code and text of an error."""
+    if isinstance(error, KeyboardInterrupt):
+        return 130, "interrupted"
+    if isinstance(error, SpikevoxError | OSError):
+        return 1, str(error)
+    if isinstance(error, ImportError) and any(word in str(error) for word in ("cv2", "libGL", "libxcb", "libgthread")):
+        return 1, f"OpenCV does not import here ({error}). Run: {_OPENCV}"
+    return 3, f"unexpected {type(error).__name__}: {error}. Run again with --debug to see where it comes from."
+
+
+class _StandardOutput(logging.Handler):
+    """Writes to what standard output is at the moment: a progress bar puts itself in between."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), flush=True)
+
+
+def _start_logging() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[_StandardOutput()])
+    for noisy in ("mmengine", "matplotlib"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="spikevox", description="Event-driven 3D recognition with spiking networks.")
+    parser = argparse.ArgumentParser(
+        prog="spikevox",
+        description="Event-driven 3D recognition with spiking networks.",
+        epilog="Exit codes: 0 done, 1 an error that is told, 2 wrong usage, 3 an unforeseen error, 130 interrupted.",
+    )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     train = _verb(verbs, "train", _train, "train a network", config=True)
     resume = _verb(verbs, "resume", _resume, "go on with a training that was stopped", config=True)
     for verb in (train, resume):
         verb.add_argument("--work-dir", help="folder for checkpoints and logs, by default work_dirs/NAME")
+    train.add_argument("--overwrite", action="store_true", help="start anew in a folder that holds a training")
     test = _verb(verbs, "test", _test, "score weights on the test split", config=True)
     test.add_argument("weights", help=".safetensors or checkpoint")
     test.add_argument("--votes", type=int, default=1, help="views of each sample whose scores are averaged")
@@ -87,12 +113,15 @@ def _load(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _train(options: argparse.Namespace, *, resume: bool = False) -> None:
-    from spikevox.tasks.runner import WEIGHTS, build_runner
+    from spikevox.tasks.runner import build_runner
     from spikevox.tasks.session import train
+    from spikevox.tasks.training import WEIGHTS
 
     work_dir = Path(options.work_dir or Path("work_dirs") / Path(options.config).stem)
-    train(build_runner(_load(options), work_dir, resume=resume))
-    print(f"weights: {work_dir / WEIGHTS}")
+    overwrite = getattr(options, "overwrite", False)
+    train(build_runner(_load(options), work_dir, resume=resume, overwrite=overwrite))
+    if os.environ.get("RANK", "0") == "0":
+        print(f"weights: {work_dir / WEIGHTS}")
 
 
 def _resume(options: argparse.Namespace) -> None:
@@ -171,3 +200,7 @@ def _write_json(path: str | Path, content: Any) -> None:
     from spikevox.tasks.checkpoint import write_atomically
 
     write_atomically(Path(path), (json.dumps(content, indent=2) + "\n").encode())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from spikevox.encoding import Voxels, collate
+from spikevox.layers import reset_states
 from spikevox.layers.monitor import FiringMonitor
 from spikevox.tasks.build import build
-from spikevox.tasks.checkpoint import load_strictly, read_weights
+from spikevox.tasks.checkpoint import check_facts, load_strictly, neuron_facts, read_weights
 from spikevox.tasks.datasets.base import PointPipeline
 from spikevox.tasks.errors import CheckpointError
 
@@ -66,35 +67,49 @@ class Predictor:
             PointCloudError: points that cannot be voxelised, or of which nothing is left.
         """
         batch = collate([self.voxelize(points, source=source)])
+        reset_states(self.network)
         with FiringMonitor(self.network) as monitor:
             scores = self.network(*batch, mode="predict")[0]["scores"].numpy()
         return Prediction(self.class_names[int(scores.argmax())], scores, monitor.firing_rate)
 
 
 def load_predictor(weights: str | Path) -> Predictor:
-    """Loads a weights file written by training.
+    """Loads a weights file written by training; the file alone is enough.
 
     Raises:
-        CheckpointError: a file that is damaged, foreign, or names anything but classes of spikevox.
+        CheckpointError: a file that is damaged, foreign, or names anything but networks of spikevox.
     """
     tensors, facts = read_weights(weights)
+    absent = [key for key in ("model", "voxels", "class_names") if key not in facts]
+    if absent:
+        raise CheckpointError(f"{weights} does not tell its {', '.join(absent)}: it cannot be used without its config.")
     network = build(_resolve(facts["model"], str(weights)))
+    check_facts(facts, {"neurons": neuron_facts(network)}, str(weights))
     load_strictly(network, tensors, str(weights))
     return Predictor(network, facts)
 
 
 def _resolve(node: Any, source: str) -> Any:
-    """Classes for the ``"module:name"`` under ``type``; only names of spikevox are imported."""
+    """Classes for the ``"module:name"`` under ``type``."""
     if isinstance(node, list):
         return [_resolve(value, source) for value in node]
     if not isinstance(node, dict):
         return node
     result = {key: _resolve(value, source) for key, value in node.items() if key != "type"}
     if "type" in node:
-        module, _, name = str(node["type"]).partition(":")
-        if not module.startswith("spikevox."):
-            raise CheckpointError(
-                f"{source} names {node['type']!r}; only classes of spikevox are built from a weights file."
-            )
-        result["type"] = getattr(import_module(module), name)
+        result["type"] = _network_class(str(node["type"]), source)
     return result
+
+
+def _network_class(text: str, source: str) -> type[torch.nn.Module]:
+    """A module class that spikevox defines: a weights file must not be able to call anything else."""
+    module, _, name = text.partition(":")
+    kind = None
+    if module.startswith("spikevox."):
+        try:
+            kind = getattr(import_module(module), name, None)
+        except ImportError as error:
+            raise CheckpointError(f"{source} names {text!r}, which this version does not have ({error}).") from error
+    if not (isinstance(kind, type) and issubclass(kind, torch.nn.Module) and kind.__module__ == module):
+        raise CheckpointError(f"{source} names {text!r}; only networks of spikevox are built from a weights file.")
+    return kind

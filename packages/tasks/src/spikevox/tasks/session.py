@@ -12,11 +12,9 @@ from spikevox.encoding import collate
 from spikevox.tasks.build import build
 from spikevox.tasks.checkpoint import (
     check_facts,
-    load_checkpoint,
     load_strictly,
     neuron_facts,
     read_weights,
-    save_weights,
     versions,
 )
 from spikevox.tasks.classification.baseline import Baseline, forest_baseline
@@ -25,7 +23,8 @@ from spikevox.tasks.datasets.base import PointDataset
 from spikevox.tasks.datasets.points import read_points
 from spikevox.tasks.errors import ConfigError
 from spikevox.tasks.predictor import Predictor
-from spikevox.tasks.runner import WEIGHTS, Runner, describe
+from spikevox.tasks.runner import describe
+from spikevox.tasks.training import Runner
 
 _CLOUDS = (".npy", ".npz", ".txt", ".xyz", ".csv", ".bin", ".ply", ".off")
 
@@ -38,6 +37,7 @@ class Scored(NamedTuple):
     network: nn.Module
     facts: dict[str, Any]
     votes: int
+    split: str
 
     def figures(self, config: str) -> dict[str, Any]:
         """Figures as JSON types."""
@@ -49,6 +49,7 @@ class Scored(NamedTuple):
             "empty": result.empty,
             "firing_rate": self.evaluation.firing_rate,
             "votes": self.votes,
+            "split": self.split,
             "seed": self.facts["seed"],
             "config": config,
             "versions": versions(),
@@ -59,8 +60,8 @@ class Scored(NamedTuple):
         result, names = self.evaluation.result, self.dataset.class_names
         totals = np.bincount(self.evaluation.labels, minlength=len(names))
         lines = [
-            f"accuracy {result.accuracy:.4f}, mean class accuracy {result.mean_class_accuracy:.4f}, {result.count} samples "
-            f"({result.empty} empty), votes {self.votes}, firing rate {self.evaluation.firing_rate:.3f}"
+            f"{self.split}: accuracy {result.accuracy:.4f}, mean class accuracy {result.mean_class_accuracy:.4f}, "
+            f"{result.count} samples ({result.empty} empty), votes {self.votes}, firing rate {self.evaluation.firing_rate:.3f}"
         ]
         shares = result.class_accuracy(totals)
         lines += [f"  {name:<16} {share:.4f} of {n}" for name, share, n in zip(names, shares, totals, strict=True)]
@@ -72,9 +73,8 @@ class Scored(NamedTuple):
 
 
 def train(runner: Runner) -> None:
-    """Trains, then stores the last weights with all that is known of them."""
+    """Trains, and leaves ``weights.safetensors``, ``best.safetensors`` and ``training.json`` in the work folder."""
     runner.train()
-    save_weights(Path(runner.work_dir) / WEIGHTS, runner.network, runner.facts)
 
 
 def load_network(
@@ -87,15 +87,11 @@ def load_network(
     """
     network = build(config["model"])
     facts = describe(config, dataset)
-    if Path(weights).suffix == ".pth":
-        tensors = load_checkpoint(weights)["state_dict"]
-    else:
-        tensors, stored = read_weights(weights)
-        wanted = {key: facts[key] for key in ("model", "voxels", "class_names")}
-        check_facts(stored, {**wanted, "neurons": neuron_facts(network)}, str(weights))
-        facts = stored
+    tensors, stored = read_weights(weights)
+    wanted = {key: facts[key] for key in ("model", "voxels", "class_names")}
+    check_facts(stored, {**wanted, "neurons": neuron_facts(network)}, str(weights))
     load_strictly(network, tensors, str(weights))
-    return network, facts
+    return network, stored
 
 
 def score(config: Mapping[str, Any], weights: str | Path, *, votes: int = 1) -> Scored:
@@ -113,7 +109,8 @@ def score(config: Mapping[str, Any], weights: str | Path, *, votes: int = 1) -> 
     dataset = build(options)
     network, facts = load_network(config, weights, dataset)
     evaluation = evaluate(network, dataset, batch_size=config["test_dataloader"].get("batch_size", 32), votes=votes)
-    return Scored(evaluation, dataset, network, facts, votes)
+    split = f"{type(dataset).__name__}, split {options.get('split', 'test')}"
+    return Scored(evaluation, dataset, network, facts, votes, split)
 
 
 def _test_options(config: Mapping[str, Any]) -> dict[str, Any]:
