@@ -17,6 +17,7 @@ command -v c++ >/dev/null || { echo "install_minkowski: no C++ compiler; on Debi
 
 # What is built fits this torch only, which neither pip's cache nor its "already satisfied" knows: both are kept out.
 # The environment's ninja must be found by the build; the build must see torch, hence no isolation.
-PATH="$(dirname "$("$python" -c 'import sys; print(sys.executable)')"):$PATH" CXX="$here/minkowski/cxx" \
+# tools/minkowski/bin comes first, see the pip in it.
+PATH="$here/minkowski/bin:$(dirname "$("$python" -c 'import sys; print(sys.executable)')"):$PATH" CXX="$here/minkowski/cxx" \
   "$python" -m pip "${action[@]}" -q --no-cache-dir --use-pep517 --no-build-isolation --no-deps \
   --config-settings="--global-option=--cpu_only --blas=atlas" MinkowskiEngine==0.5.4

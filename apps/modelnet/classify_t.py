@@ -8,7 +8,7 @@ from torch.optim import AdamW
 
 from spikevox.layers.backbones import Encoder
 from spikevox.tasks.classification import Classifier
-from spikevox.tasks.datasets import ModelNet10
+from spikevox.tasks.datasets import ModelNet
 from spikevox.tasks.transforms import DropPoints, NormaliseSphere, Scale
 
 epochs = 50
@@ -26,13 +26,13 @@ model = dict(
 train_dataloader = dict(
     batch_size=32,
     dataset=dict(
-        type=ModelNet10,
+        type=ModelNet,
         split="train+val",
         transforms=[normalise, dict(type=DropPoints, share=0.2), stretch],
         **voxels,
     ),
 )
-test_dataloader = dict(batch_size=32, dataset=dict(type=ModelNet10, split="test", transforms=[normalise], **voxels))
+test_dataloader = dict(batch_size=32, dataset=dict(type=ModelNet, split="test", transforms=[normalise], **voxels))
 vote_transforms = [normalise, stretch]
 
 train_cfg = dict(max_epochs=epochs)

@@ -31,8 +31,12 @@ def run(*command, **options):
 def wheels(tmp_path_factory):
     """Wheels of the three packages and of MinkowskiEngine, as `make wheels` leaves them."""
     folder = tmp_path_factory.mktemp("dist")
+    freeze = (sys.executable, "-m", "pip", "freeze")
+    before = run(*freeze)
     run("make", "-C", ROOT, "wheels", f"DIST={folder}")
     assert len(list(folder.glob("*.whl"))) == 4
+    # MinkowskiEngine's setup.py uninstalls what is installed, if it is let.
+    assert run(*freeze) == before
     return folder
 
 

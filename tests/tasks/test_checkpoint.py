@@ -66,7 +66,7 @@ def test_a_kill_during_a_write_leaves_the_old_file(tmp_path):
     code = f"""
 import os, time
 from pathlib import Path
-from spikevox.tasks.checkpoint import write_atomically
+from spikevox.tasks.atomic import write_atomically
 def wait(handle):
     Path({str(tmp_path / "open")!r}).touch()
     time.sleep(100)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from spikevox.tasks.datasets import GeneratedShapes, ModelNet10
+from spikevox.tasks.datasets import GeneratedShapes, ModelNet
 from spikevox.tasks.datasets.modelnet import validation_rows
 from spikevox.tasks.datasets.shapes import SHAPES
 from spikevox.tasks.errors import ConfigError, DataFileError
@@ -75,16 +75,16 @@ def test_unknown_splits_and_samples_are_refused():
 @pytest.mark.data
 def test_modelnet10_has_the_published_split(data):
     options = {"data_root": data("modelnet10"), "grid": GRID}
-    sizes = {split: len(ModelNet10(split, **options)) for split in ("train", "val", "train+val", "test")}
+    sizes = {split: len(ModelNet(split, **options)) for split in ("train", "val", "train+val", "test")}
     assert sizes["train+val"] == 3991
     assert sizes["test"] == 727
     assert sizes["train"] + sizes["val"] == 3991
-    test = ModelNet10("test", **options)
+    test = ModelNet("test", **options)
     assert test.class_names == (
         "bathtub", "bed", "chair", "desk", "dresser", "monitor", "night_stand", "sofa", "table", "toilet",
     )  # fmt: skip
-    whole = np.bincount(ModelNet10("train+val", **options).labels())
-    held_out = np.bincount(ModelNet10("val", **options).labels())
+    whole = np.bincount(ModelNet("train+val", **options).labels())
+    held_out = np.bincount(ModelNet("val", **options).labels())
     assert held_out.tolist() == (whole // 10).tolist()
     assert test[0].label == 0
     assert test.read(0)[2] == "bathtub_0107"
@@ -108,7 +108,7 @@ def test_damaged_modelnet_files_are_named(tmp_path, damage):
         np.savez(path, points_q=np.zeros((5, 9, 3)))
     expected = {"missing": "--data DIR", "truncated": "truncated", "incomplete": r"lacks the arrays \['label'"}[damage]
     with pytest.raises(DataFileError, match=rf"train\.npz.*{expected}") as error:
-        ModelNet10("train", data_root=tmp_path, grid=GRID)
+        ModelNet("train", data_root=tmp_path, grid=GRID)
     assert error.value.path == path
 
 

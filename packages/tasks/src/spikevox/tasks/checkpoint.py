@@ -2,9 +2,7 @@
 
 import io
 import json
-import os
 import platform
-import tempfile
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,30 +14,12 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from spikevox.layers import Neuron
+from spikevox.tasks.atomic import write_atomically
 from spikevox.tasks.errors import CheckpointError
 
 FORMAT = 1
 # Training options: a network with other values of these is still the same network.
 _FREE = ("label_smoothing", "batch_norm_momentum", "synchronise", "backend")
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a file that is either there in full or not at all, also when the process is killed in between."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        # A temporary file is private; the result gets the rights that a plain open would give it.
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(temporary).chmod(0o666 & ~mask)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:

@@ -84,13 +84,23 @@ def _parser() -> argparse.ArgumentParser:
     baseline = _verb(verbs, "baseline", _baseline, "accuracy of a random forest on the same data", config=True)
     baseline.add_argument("--json", help="file for the figures")
     _verb(verbs, "config", _config, "print all that an experiment would run", config=True)
-    data = _verb(verbs, "data", _data, "look after data")
-    data.add_argument("action", choices=["check"], help="check: read every file once and list what is wrong")
-    data.add_argument("folder")
+    data = verbs.add_parser("data", help="look after data", description="look after data")
+    _add_data_verbs(data.add_subparsers(dest="action", required=True, metavar="ACTION"))
     apps = _verb(verbs, "apps", _apps, "list the experiments, or copy one: apps copy NAME DIR")
     apps.add_argument("words", nargs="*", metavar="copy NAME DIR")
     _verb(verbs, "doctor", _doctor, "say what is missing and how to install it")
     return parser
+
+
+def _add_data_verbs(verbs: Any) -> None:
+    check = _verb(verbs, "check", _check_data, "read every file of a folder once and list what is wrong")
+    check.add_argument("folder")
+    prepare = _verb(verbs, "prepare", _prepare_data, "turn a published archive into files that training reads")
+    prepare.add_argument("kind", choices=["modelnet"], help="modelnet: ModelNet10.zip or ModelNet40.zip")
+    prepare.add_argument("archive")
+    prepare.add_argument("out", help="folder for train.npz and test.npz")
+    prepare.add_argument("--points", type=int, default=1024, help="points a shape, 1024 by default")
+    prepare.add_argument("--seed", type=int, default=0, help="of the points drawn from the meshes, 0 by default")
 
 
 def _verb(
@@ -168,7 +178,7 @@ def _config(options: argparse.Namespace) -> None:
     print(json.dumps(to_plain(_load(options)), indent=2))
 
 
-def _data(options: argparse.Namespace) -> None:
+def _check_data(options: argparse.Namespace) -> None:
     from spikevox.tasks.datasets.check import check_folder
 
     findings, count = check_folder(options.folder)
@@ -177,6 +187,25 @@ def _data(options: argparse.Namespace) -> None:
     print(f"{count} files read, {len(findings)} with problems")
     if findings:
         raise SpikevoxError(f"{len(findings)} of {count} files in {options.folder} have problems.")
+
+
+def _prepare_data(options: argparse.Namespace) -> None:
+    from rich.progress import Progress
+
+    from spikevox.tasks.datasets.prepare import prepare_modelnet
+
+    with Progress(transient=True) as bar:
+        task = bar.add_task("shapes")
+        done = prepare_modelnet(
+            options.archive,
+            options.out,
+            points=options.points,
+            seed=options.seed,
+            progress=lambda count, total: bar.update(task, completed=count, total=total),
+        )
+    print(
+        f"{done.folder}: {done.counts['train']} training and {done.counts['test']} test shapes of {len(done.classes)} classes"
+    )
 
 
 def _apps(options: argparse.Namespace) -> None:
@@ -197,7 +226,7 @@ def _doctor(options: argparse.Namespace) -> None:
 
 
 def _write_json(path: str | Path, content: Any) -> None:
-    from spikevox.tasks.checkpoint import write_atomically
+    from spikevox.tasks.atomic import write_atomically
 
     write_atomically(Path(path), (json.dumps(content, indent=2) + "\n").encode())
 

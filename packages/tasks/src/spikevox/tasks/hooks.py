@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from spikevox.encoding import VoxelReport
-from spikevox.tasks.checkpoint import write_atomically
+from spikevox.tasks.atomic import write_atomically
 
 LOGGER = logging.getLogger("spikevox")
 

@@ -109,7 +109,7 @@ def score(config: Mapping[str, Any], weights: str | Path, *, votes: int = 1) -> 
     dataset = build(options)
     network, facts = load_network(config, weights, dataset)
     evaluation = evaluate(network, dataset, batch_size=config["test_dataloader"].get("batch_size", 32), votes=votes)
-    split = f"{type(dataset).__name__}, split {options.get('split', 'test')}"
+    split = f"{dataset.name}, split {options.get('split', 'test')}"
     return Scored(evaluation, dataset, network, facts, votes, split)
 
 

@@ -6,8 +6,11 @@ from spikevox.encoding.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from spikevox.tasks.datasets.base import PointDataset, PointPipeline
-    from spikevox.tasks.datasets.modelnet import ModelNet10
+    from spikevox.tasks.datasets.modelnet import ModelNet
+    from spikevox.tasks.datasets.modelnet40 import ModelNetResampled
     from spikevox.tasks.datasets.points import PointFile, read_points
+    from spikevox.tasks.datasets.prepare import Prepared, prepare_modelnet
+    from spikevox.tasks.datasets.sampling import farthest_points, sample_surface
     from spikevox.tasks.datasets.scan import Scanner
     from spikevox.tasks.datasets.shapes import GeneratedShapes
 
@@ -15,8 +18,11 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "base": ("PointDataset", "PointPipeline"),
-        "modelnet": ("ModelNet10",),
+        "modelnet": ("ModelNet",),
+        "modelnet40": ("ModelNetResampled",),
         "points": ("PointFile", "read_points"),
+        "prepare": ("Prepared", "prepare_modelnet"),
+        "sampling": ("farthest_points", "sample_surface"),
         "scan": ("Scanner",),
         "shapes": ("GeneratedShapes",),
     },

@@ -78,18 +78,21 @@ class PointPipeline:
 class PointDataset(Dataset[Voxels]):
     """Base of data sets of labelled clouds.
 
-    A subclass sets ``class_names`` and defines ``__len__`` and ``read``. Everything random in a sample is drawn from a
-    generator of (seed, epoch, index) alone, so that neither workers nor a resumed run change it.
+    A subclass sets ``class_names``, and ``name`` where that of the class is not enough, and defines ``__len__`` and
+    ``read``. Everything random in a sample is drawn from a generator of (seed, epoch, index) alone, so that neither workers
+    nor a resumed run change it.
 
     Args:
         seed: of the samples' random transforms.
         **pipeline: see :class:`PointPipeline`.
     """
 
+    name: str = ""
     class_names: tuple[str, ...] = ()
 
     def __init__(self, *, seed: int = 0, **pipeline: Any) -> None:
         self.seed = seed
+        self.name = type(self).__name__
         self.pipeline = PointPipeline(**pipeline)
 
     @property

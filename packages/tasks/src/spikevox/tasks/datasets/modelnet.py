@@ -1,4 +1,4 @@
-"""ModelNet10 as two npz files of quantised surface points."""
+"""ModelNet as two npz files of quantised surface points."""
 
 from pathlib import Path
 from typing import Any
@@ -27,23 +27,33 @@ def validation_rows(labels: NDArray[np.integer], names: NDArray[np.str_]) -> NDA
     return chosen
 
 
-class ModelNet10(PointDataset):
-    """ModelNet10 from ``train.npz`` and ``test.npz``: points_q (int16), label, name, classes.
+class ModelNet(PointDataset):
+    """ModelNet10 or 40 from ``train.npz`` and ``test.npz``: points_q (int16), label, name, classes.
+
+    :func:`spikevox.tasks.datasets.prepare_modelnet` makes them from the published archives.
 
     Args:
         split: ``"train"``, ``"val"`` (the last tenth of each class of the training file), ``"train+val"`` or ``"test"``.
-        data_root: folder with the two files, by default ``modelnet10`` in the data folder.
+        name: of the data set, ``"ModelNet10"`` or ``"ModelNet40"``.
+        data_root: folder with the two files, by default the name in lower case in the data folder.
         **options: see :class:`PointDataset`.
 
     Raises:
         DataFileError: a file that is missing, truncated or of another form.
     """
 
-    def __init__(self, split: str = "train", *, data_root: str | Path | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        split: str = "train",
+        *,
+        name: str = "ModelNet10",
+        data_root: str | Path | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         check_split(split, SPLITS)
-        self.split = split
-        root = data_folder("modelnet10") if data_root is None else Path(data_root)
+        self.split, self.name = split, name
+        root = data_folder(name.lower()) if data_root is None else Path(data_root)
         path = root / ("test.npz" if split == "test" else "train.npz")
         arrays = _load(path)
         labels, names = arrays["label"].astype(np.int64), arrays["name"]
@@ -57,7 +67,7 @@ class ModelNet10(PointDataset):
         return len(self._labels)
 
     def read(self, index: int) -> tuple[NDArray[np.floating], int | None, str]:
-        """Points (1024, 3) in units of the shape's largest half extent, class and name."""
+        """Points (P, 3) in units of the shape's largest half extent, class and name."""
         points = self._points[index].astype(np.float32) / 32767
         return points, int(self._labels[index]), str(self._names[index])
 

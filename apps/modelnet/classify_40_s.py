@@ -1,0 +1,10 @@
+"""E-3DSNN's encoder S on ModelNet40; all else as with T."""
+
+from .classify_40_t import *
+
+model = dict(
+    type=Classifier,
+    encoder=dict(type=Encoder, size="S", in_channels=6),
+    num_classes=40,
+    label_smoothing=0.2,
+)
