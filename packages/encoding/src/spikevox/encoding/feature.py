@@ -73,7 +73,7 @@ def _reduce(
     values: NDArray[np.floating], groups: Groups, representative: NDArray[np.int64], reduce: str
 ) -> NDArray[np.floating]:
     if reduce in ("first", "random") or len(groups.starts) == 0:
-        return values[representative]
+        return values.take(representative)
     if reduce == "max":
         return np.maximum.reduceat(values[groups.rows], groups.starts)
     return np.add.reduceat(values[groups.rows], groups.starts, dtype=np.float64) / groups.sizes

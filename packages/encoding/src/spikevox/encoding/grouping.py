@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 
@@ -28,8 +29,8 @@ class Groups(NamedTuple):
 def group_rows(coordinates: NDArray[np.integer]) -> Groups:
     """Groups rows of integer coordinates (P, K) that are equal.
 
-    Key and row number are packed into one int64 where they fit, so that a single sort of plain integers
-    yields the groups, their order and the first row of each.
+    The coordinates are packed into one integer key where they fit, so that one stable sort yields the groups, their order
+    and the first row of each. torch sorts integers by radix, three to five times faster than numpy.
     """
     count = len(coordinates)
     if count == 0:
@@ -37,18 +38,25 @@ def group_rows(coordinates: NDArray[np.integer]) -> Groups:
         return Groups(empty, empty, empty)
     lower = coordinates.min(axis=0).astype(np.int64)
     extent = [int(e) + 1 for e in coordinates.max(axis=0).astype(np.int64) - lower]
-    row_bits = max(1, int(count - 1).bit_length())
     axis_bits = [(e - 1).bit_length() for e in extent]
-    if sum(axis_bits) + row_bits > 62:
+    if sum(axis_bits) > 62:
         return _group_wide(coordinates)
-    packed = np.zeros(count, dtype=np.int64)
-    for axis, bits in enumerate(axis_bits):
-        packed <<= bits
-        packed |= coordinates[:, axis].astype(np.int64) - lower[axis]
-    packed <<= row_bits
-    packed |= np.arange(count)
-    packed.sort()
-    return _cut(packed & ((1 << row_bits) - 1), np.diff(packed >> row_bits) != 0)
+    keys = _pack(coordinates, lower, axis_bits)
+    ordered, rows = torch.sort(torch.from_numpy(keys), stable=True)
+    changes = ordered.numpy()[1:] != ordered.numpy()[:-1]
+    return _cut(rows.numpy(), changes)
+
+
+def _pack(coordinates: NDArray[np.integer], lower: NDArray[np.int64], axis_bits: list[int]) -> NDArray[np.integer]:
+    """(P,) keys, int32 where they fit: half the work for the sort."""
+    small = sum(axis_bits) < 32 and coordinates.dtype == np.int32
+    keys = np.zeros(len(coordinates), dtype=np.int32 if small else np.int64)
+    # In place: fresh memory costs as much as the sums. An int32 may wrap around on the way; the last sum is back in range.
+    for column, low, bits in zip(coordinates.T, lower, axis_bits, strict=True):
+        keys <<= bits
+        keys += column
+        keys -= keys.dtype.type(low)
+    return keys
 
 
 def _group_wide(coordinates: NDArray[np.integer]) -> Groups:
@@ -58,5 +66,5 @@ def _group_wide(coordinates: NDArray[np.integer]) -> Groups:
 
 
 def _cut(rows: NDArray[np.int64], changes: NDArray[np.bool_]) -> Groups:
-    starts = np.concatenate([[0], np.flatnonzero(changes) + 1]).astype(np.int64)
-    return Groups(rows, starts, np.diff(starts, append=len(rows)))
+    borders = np.concatenate([[0], np.flatnonzero(changes) + 1, [len(rows)]])
+    return Groups(rows, borders[:-1], borders[1:] - borders[:-1])

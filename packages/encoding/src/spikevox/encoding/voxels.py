@@ -114,16 +114,14 @@ def voxelize(
     rows, invalid, out_of_range = _usable_rows(array, valid, grid)
     used = array if rows is None else array[rows]
     positions = grid.locate(used[:, :3], source)
-    cells = np.floor(positions)
-    if grid.shape is not None and grid.origin == "absolute":
-        # Division may round a point just below the upper corner onto it; it lies inside by definition.
-        np.minimum(cells, np.asarray(grid.shape) - 1, out=cells)
-    cells_int = cells.astype(np.int32)
-    groups, over_cap = _capped(group_rows(cells_int), reduce, max_points, max_voxels, choice, generator)
+    cells = _cells(positions, grid)
+    groups, over_cap = _capped(group_rows(cells), reduce, max_points, max_voxels, choice, generator)
     representative = _representatives(groups, reduce, generator)
     offsets = positions - cells - 0.5 if any(name.startswith("offset_") for name in names) else None
     values = reduce_features(names, used, columns, offsets, groups, representative, reduce)
-    inverse_used = np.full(len(used), -1, dtype=np.int64)
+    inverse_used = np.empty(len(used), dtype=np.int64)
+    if over_cap:
+        inverse_used.fill(-1)
     inverse_used[groups.rows] = groups.members
     voxel_labels, conflicts = None, 0
     if point_labels is not None:
@@ -144,7 +142,7 @@ def voxelize(
     )
     _check_losses(report, max_lost, source)
     return Voxels(
-        coordinates=cells_int[representative],
+        coordinates=_take(cells, representative),
         features=values,
         inverse=_to_input_rows(inverse_used, rows, len(array)),
         first_rows=representative if rows is None else rows[representative],
@@ -187,6 +185,28 @@ def _usable_rows(
         return (None if valid is None else np.flatnonzero(valid)), invalid, 0
     usable = inside if valid is None else inside & valid
     return np.flatnonzero(usable), invalid, len(array) - invalid - int(usable.sum())
+
+
+def _cells(positions: NDArray[np.float64], grid: VoxelGrid) -> NDArray[np.int32]:
+    """(P, 3) voxels of the positions, column after column in memory, as the positions are."""
+    cells = np.empty((3, len(positions)), dtype=np.int32).T
+    shape = grid.shape if grid.origin == "absolute" else None
+    floors = np.empty(len(positions))
+    for axis in range(3):
+        np.floor(positions[:, axis], out=floors)
+        cells[:, axis] = floors
+        if shape is not None:
+            # Division may round a point just below the upper corner onto it; it lies inside by definition.
+            np.minimum(cells[:, axis], shape[axis] - 1, out=cells[:, axis])
+    return cells
+
+
+def _take(cells: NDArray[np.int32], rows: NDArray[np.int64]) -> NDArray[np.int32]:
+    """``cells[rows]``, row after row in memory."""
+    result = np.empty((len(rows), 3), dtype=np.int32)
+    for axis in range(3):
+        result[:, axis] = cells[:, axis].take(rows)
+    return result
 
 
 def _capped(
