@@ -1,6 +1,6 @@
 """Rows that share a voxel, found by one sort."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -50,7 +50,7 @@ def group_rows(coordinates: NDArray[np.integer]) -> Groups:
 def _pack(coordinates: NDArray[np.integer], lower: NDArray[np.int64], axis_bits: list[int]) -> NDArray[np.integer]:
     """(P,) keys, int32 where they fit: half the work for the sort."""
     small = sum(axis_bits) < 32 and coordinates.dtype == np.int32
-    keys = np.zeros(len(coordinates), dtype=np.int32 if small else np.int64)
+    keys: NDArray[Any] = np.zeros(len(coordinates), dtype=np.int32 if small else np.int64)
     # In place: fresh memory costs as much as the sums. An int32 may wrap around on the way; the last sum is back in range.
     for column, low, bits in zip(coordinates.T, lower, axis_bits, strict=True):
         keys <<= bits
