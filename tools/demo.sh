@@ -5,7 +5,7 @@ spikevox="${1:-.venv}/bin/spikevox"
 out=work_dirs/demo
 config=apps/synthetic/classify.py
 
-"$spikevox" train "$config" --work-dir "$out"
+"$spikevox" train "$config" --work-dir "$out" --overwrite
 "$spikevox" test "$config" "$out/weights.safetensors" --json "$out/metrics.json" --figures "$out"
 "$spikevox" baseline "$config" --json "$out/forest.json"
 "${1:-.venv}/bin/python" - "$out" <<'PYTHON'

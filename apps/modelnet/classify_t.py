@@ -1,6 +1,6 @@
 """E-3DSNN's encoder T on ModelNet10: xyz and offsets of the first point in each voxel, one clean view at test time.
 
-Recipe and number of epochs were chosen on the validation split (`classify_t_val.py`); this trains on all 3,991 shapes.
+The recipe was chosen without the test split (`classify_t_val.py`); this trains on all 3,991 shapes, and the last epoch counts.
 """
 
 from mmengine.optim import CosineAnnealingLR, LinearLR, OptimWrapper
@@ -11,11 +11,11 @@ from spikevox.tasks.classification import Classifier
 from spikevox.tasks.datasets import ModelNet
 from spikevox.tasks.transforms import DropPoints, NormaliseSphere, Scale
 
-epochs = 50
-warm_up = 7.5
+epochs = 60
+warm_up = 9
 voxels = dict(grid=dict(voxel_size=0.05, origin="minimum"), features=("xyz", "offset"))
 normalise = dict(type=NormaliseSphere)
-stretch = dict(type=Scale, amount=0.15, each_axis=True)
+stretch = dict(type=Scale, amount=0.25, each_axis=True)
 
 model = dict(
     type=Classifier,
@@ -28,7 +28,8 @@ train_dataloader = dict(
     dataset=dict(
         type=ModelNet,
         split="train+val",
-        transforms=[normalise, dict(type=DropPoints, share=0.2), stretch],
+        random_margin=16,
+        transforms=[normalise, dict(type=DropPoints, share=0.5), stretch],
         **voxels,
     ),
 )

@@ -256,3 +256,21 @@ def test_a_column_that_sorts_before_count_is_not_taken_for_it(generator):
     voxels = voxelize(points, VoxelGrid(1.0), columns=("x", "y", "z", "albedo"), features=("albedo",), reduce="max")
     assert voxels.features.max() == points[:, 3].max().astype(np.float32)
     assert not np.array_equal(voxels.features, np.round(voxels.features))
+
+
+def test_a_margin_moves_the_corner_and_nothing_else():
+    points = np.array([[5.0, 1.0, 2.0], [5.5, 1.0, 2.0], [6.0, 1.9, 2.0]])
+    grid = VoxelGrid(1.0, origin="minimum")
+    assert voxelize(points, grid).coordinates.tolist() == [[0, 0, 0], [1, 0, 0]]
+    moved = voxelize(points, grid, margin=(0.75, 0.0, 3.5), features=("xyz", "offset"))
+    assert moved.coordinates.tolist() == [[0, 0, 3], [1, 0, 3]]
+    assert moved.features[:, :3].tolist() == [[5.0, 1.0, 2.0], [5.5, 1.0, 2.0]]
+    assert moved.features[:, 3:].tolist() == [[0.25, -0.5, 0.0], [-0.25, -0.5, 0.0]]
+
+
+@pytest.mark.parametrize("margin", [(1, 2), (-1, 0, 0), (np.nan, 0, 0), (2.0**21, 0, 0)])
+def test_margins_that_cannot_be_are_refused(margin):
+    with pytest.raises(PointCloudError, match="margin is three numbers of voxels from 0"):
+        voxelize(np.zeros((1, 3)), VoxelGrid(1.0, origin="minimum"), margin=margin)
+    with pytest.raises(PointCloudError, match="origin='absolute'"):
+        voxelize(np.zeros((1, 3)), VoxelGrid(1.0), margin=(1, 1, 1))

@@ -10,15 +10,17 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from spikevox.layers import IF, ILIF, LIF, PLIF, PSN, AdaptiveLIF
 from spikevox.tasks import load_predictor
+from spikevox.tasks.atomic import write_atomically
 from spikevox.tasks.checkpoint import (
     check_facts,
     load_checkpoint,
     load_strictly,
+    neuron_facts,
     read_weights,
     save_checkpoint,
     save_weights,
-    write_atomically,
 )
 from spikevox.tasks.errors import CheckpointError
 
@@ -140,6 +142,30 @@ def test_other_facts_are_named_on_both_sides():
     assert "class_names is ['a', 'b'] in the file and ['a', 'c'] in the config" in text
     assert "ILIF(levels=4)" in text
     check_facts(stored, stored, "w.safetensors")
+
+
+@pytest.mark.parametrize("kind", [ILIF, IF, LIF, PLIF, AdaptiveLIF, PSN])
+def test_facts_of_a_neuron_do_not_change_with_what_it_learns(kind):
+    fresh, trained = nn.Sequential(kind()), nn.Sequential(kind())
+    for parameter in trained.parameters():
+        parameter.data += 0.3
+    assert neuron_facts(fresh) == neuron_facts(trained)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (ILIF(levels=4), ILIF(levels=8)),
+        (LIF(decay=0.5), LIF(decay=0.5001)),
+        (LIF(threshold=1.0), LIF(threshold=0.5)),
+        (PLIF(reset="soft"), PLIF(reset="hard")),
+        (AdaptiveLIF(adaptation=0.1), AdaptiveLIF(adaptation=0.2)),
+        (AdaptiveLIF(recovery=0.9), AdaptiveLIF(recovery=0.8)),
+        (IF(), LIF()),
+    ],
+)
+def test_facts_of_neurons_with_other_settings_differ(one, other):
+    assert neuron_facts(nn.Sequential(one)) != neuron_facts(nn.Sequential(other))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from spikevox.tasks.datasets import GeneratedShapes, ModelNet
-from spikevox.tasks.datasets.modelnet import validation_rows
+from spikevox.tasks.datasets.modelnet import split_rows
 from spikevox.tasks.datasets.shapes import SHAPES
 from spikevox.tasks.errors import ConfigError, DataFileError
 from spikevox.tasks.sampler import EpochBatchSampler
@@ -94,8 +94,14 @@ def test_validation_takes_the_last_names_of_each_class():
     names = np.array([f"a_{i:02d}" for i in range(20)] + [f"b_{i:02d}" for i in range(15)])
     labels = np.array([0] * 20 + [1] * 15)
     order = np.random.default_rng(0).permutation(35)
-    held_out = validation_rows(labels[order], names[order])
-    assert sorted(names[order][held_out]) == ["a_18", "a_19", "b_14"]
+    train, val = split_rows(labels[order], names[order])
+    assert sorted(names[order][val]) == ["a_18", "a_19", "b_14"]
+    assert (train == ~val).all()
+    train, val = split_rows(labels, names, train_share=0.3, val_share=0.4)
+    assert names[train].tolist() == names[:6].tolist() + names[20:25].tolist()
+    assert names[val].tolist() == names[12:20].tolist() + names[29:].tolist()
+    with pytest.raises(ConfigError, match=r"must not overlap within \[0, 1\], got 0\.7 and 0\.4"):
+        split_rows(labels, names, train_share=0.7, val_share=0.4)
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "incomplete"])
@@ -132,3 +138,17 @@ def test_processes_share_every_global_batch():
         EpochBatchSampler(11, 1, shuffle=True, world_size=2)
     with pytest.raises(ConfigError, match="no samples"):
         EpochBatchSampler(0, 1, shuffle=True)
+
+
+def test_a_random_margin_shows_a_shape_in_other_phases_of_the_grid():
+    still, moving = shapes(), shapes(random_margin=16)
+    corners = np.array([moving[(3, epoch)].coordinates.min(axis=0) for epoch in range(40)])
+    assert still[3].coordinates.min(axis=0).tolist() == [0, 0, 0]
+    assert (corners.min(axis=0) < 4).all()
+    assert (corners.max(axis=0) > 12).all()
+    assert (corners.max(axis=0) <= 16).all()
+    assert len({moving[(3, epoch)].report.kept for epoch in range(10)}) > 1
+    assert np.array_equal(moving[(3, 5)].coordinates, moving[(3, 5)].coordinates)
+    assert "random_margin" not in moving.pipeline.settings()
+    with pytest.raises(ConfigError, match="needs a grid with origin='minimum', got 16"):
+        GeneratedShapes("train", count=4, grid={"voxel_size": 0.1}, random_margin=16)

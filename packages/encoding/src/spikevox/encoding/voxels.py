@@ -66,6 +66,7 @@ def voxelize(
     generator: np.random.Generator | None = None,
     on_invalid: Literal["error", "drop"] = "error",
     max_lost: float = 1.0,
+    margin: Sequence[float] | None = None,
     source: str = "point cloud",
 ) -> Voxels:
     """Sorts points into voxels and reduces each voxel's points to one row of features.
@@ -88,6 +89,8 @@ def voxelize(
         generator: needed wherever something is chosen at random.
         on_invalid: NaN and infinite values are an error, or dropped and counted.
         max_lost: largest share of the points that may lie out of range or over a cap, in [0, 1].
+        margin: (x, y, z) voxels, at least 0, by which the grid's corner lies below the cloud's minimum; only
+            with ``origin="minimum"``. Drawn at random in training it shows a shape in all phases of the grid.
         source: what to call the cloud in messages.
 
     Returns:
@@ -108,12 +111,15 @@ def voxelize(
         [0, 0, 1]
     """
     _check_options(reduce, choice, generator, max_points, max_voxels, max_lost)
+    corner_margin = _check_margin(margin, grid)
     names = feature_columns(features, columns)
     array, valid = check_points(points, columns=columns, source=source, on_invalid=on_invalid)
     point_labels = None if labels is None else check_labels(labels, len(array), source)
     rows, invalid, out_of_range = _usable_rows(array, valid, grid)
     used = array if rows is None else array[rows]
     positions = grid.locate(used[:, :3], source)
+    if corner_margin is not None:
+        positions += corner_margin
     cells = _cells(positions, grid)
     groups, over_cap = _capped(group_rows(cells), reduce, max_points, max_voxels, choice, generator)
     representative = _representatives(groups, reduce, generator)
@@ -173,6 +179,18 @@ def _check_options(
         raise PointCloudError(f"max_lost is a share in [0, 1], got {max_lost}.")
     if generator is None and (reduce == "random" or (max_voxels is not None and choice == "random")):
         raise PointCloudError("a random choice needs generator=numpy.random.default_rng(seed).")
+
+
+def _check_margin(margin: Sequence[float] | None, grid: VoxelGrid) -> NDArray[np.float64] | None:
+    if margin is None:
+        return None
+    values = np.asarray(margin, dtype=np.float64)
+    if values.shape != (3,) or not ((values >= 0) & (values < 2**20)).all() or grid.origin != "minimum":
+        raise PointCloudError(
+            f"margin is three numbers of voxels from 0 to 2^20 on a grid with origin='minimum', got {margin!r} with "
+            f"origin={grid.origin!r}."
+        )
+    return values
 
 
 def _usable_rows(

@@ -66,7 +66,7 @@ _OPTIM_WRAPPER = {"constructor", "paramwise_cfg"}
 _SCHEDULER = {"convert_to_iter_based"}
 _HOOK = {"priority"}
 # What a data set passes on to its pipeline, which is not its base.
-_PIPELINE = {"columns", "features", "grid", "reduce", "transforms"}
+_PIPELINE = {"columns", "features", "grid", "reduce", "transforms", "random_margin"}
 
 
 def unknown_key(key: str, part: str, known: Iterable[str]) -> str:

@@ -106,6 +106,8 @@ def score(config: Mapping[str, Any], weights: str | Path, *, votes: int = 1) -> 
         if "vote_transforms" not in config:
             raise ConfigError("votes need vote_transforms in the config: the random views whose scores are averaged.")
         options["transforms"] = config["vote_transforms"]
+        # Where training draws the grid's corner, so do the views.
+        options["random_margin"] = config["train_dataloader"]["dataset"].get("random_margin", 0.0)
     dataset = build(options)
     network, facts = load_network(config, weights, dataset)
     evaluation = evaluate(network, dataset, batch_size=config["test_dataloader"].get("batch_size", 32), votes=votes)

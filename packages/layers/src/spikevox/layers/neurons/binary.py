@@ -78,7 +78,7 @@ class LIF(Neuron):
 
     def extra_repr(self) -> str:
         """Parameters, as torch prints its own layers."""
-        return f"decay={float(self.leak()):.3g}, threshold={self.threshold}, reset={self.reset!r}"
+        return f"decay={self.decay}, threshold={self.threshold}, reset={self.reset!r}"
 
 
 class IF(LIF):
@@ -113,6 +113,10 @@ class PLIF(LIF):
         """The learned decay."""
         return torch.sigmoid(self.decay_logit)
 
+    def extra_repr(self) -> str:
+        """Without the value that is learned: the text tells what the weights do not."""
+        return f"decay=learned, threshold={self.threshold}, reset={self.reset!r}"
+
 
 class AdaptiveLIF(LIF):
     """LIF neuron whose threshold rises with its own spikes (Bellec et al., NeurIPS 2018).
@@ -140,3 +144,7 @@ class AdaptiveLIF(LIF):
         spikes = heaviside(membrane - threshold, self.surrogate, self.sharpness)
         after = reset_membrane(membrane, spikes, threshold, self.reset)
         return spikes, (after, self.recovery * rise + spikes)
+
+    def extra_repr(self) -> str:
+        """Those of a LIF neuron, and how the threshold moves."""
+        return f"{super().extra_repr()}, adaptation={self.adaptation}, recovery={self.recovery}"

@@ -24,6 +24,11 @@ class PointPipeline:
         features: see :func:`spikevox.encoding.voxelize`.
         reduce: see :func:`spikevox.encoding.voxelize`.
         transforms: applied in order; transforms or ``dict(type=..., ...)``.
+        random_margin: for training on grids with ``origin="minimum"``: the grid's corner lies below the cloud's minimum
+            by up to this many voxels, uniform on each axis, so that a shape is seen in all phases of the grid.
+
+    Raises:
+        ConfigError: a negative margin, or one on a grid whose origin is absolute.
     """
 
     def __init__(
@@ -34,12 +39,19 @@ class PointPipeline:
         features: Sequence[str] = ("xyz",),
         reduce: str = "first",
         transforms: Sequence[Any] = (),
+        random_margin: float = 0.0,
     ) -> None:
         self.grid = grid if isinstance(grid, VoxelGrid) else VoxelGrid(**grid)
         self.columns = tuple(columns)
         self.features = tuple(features)
         self.reduce: Any = reduce
         self.transforms = [build_transform(t) for t in transforms]
+        if not 0 <= random_margin < 2**20 or (random_margin and self.grid.origin != "minimum"):
+            raise ConfigError(
+                f"random_margin is a number of voxels from 0 on and needs a grid with origin='minimum', got {random_margin} "
+                f"with origin={self.grid.origin!r}."
+            )
+        self.random_margin = random_margin
 
     def __call__(
         self,
@@ -52,6 +64,7 @@ class PointPipeline:
         """Voxels of one cloud (P, len(columns))."""
         for transform in self.transforms:
             points = transform(points, self.columns, generator)
+        margin = tuple(generator.uniform(0, self.random_margin, 3)) if self.random_margin else None
         return voxelize(
             points,
             self.grid,
@@ -60,11 +73,12 @@ class PointPipeline:
             reduce=self.reduce,
             generator=generator,
             label=label,
+            margin=margin,
             source=source,
         )
 
     def settings(self) -> dict[str, Any]:
-        """What a trained network expects of its input, as JSON types: random transforms are left out."""
+        """What a trained network expects of its input, as JSON types: what is random is left out."""
         kept = [{"type": type(t).__name__, **asdict(t)} for t in self.transforms if not t.augments]  # type: ignore[call-overload]
         return {
             "grid": {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self.grid).items()},

@@ -1,5 +1,6 @@
 """ModelNet as two npz files of quantised surface points."""
 
+from math import ceil
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -8,23 +9,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikevox.tasks.datasets.base import PointDataset, check_split, data_folder
-from spikevox.tasks.errors import DataFileError
+from spikevox.tasks.errors import ConfigError, DataFileError
 
 SPLITS = ("train", "val", "train+val", "test")
 _KEYS = ("points_q", "label", "name", "classes")
 
 
-def validation_rows(labels: NDArray[np.integer], names: NDArray[np.str_]) -> NDArray[np.bool_]:
-    """Mask of the last tenth, rounded down, of each class's names in order.
+def split_rows(
+    labels: NDArray[np.integer], names: NDArray[np.str_], *, train_share: float = 0.9, val_share: float = 0.1
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Masks for training and validation: the first and the last names of each class, in order.
 
-    A random tenth would be much easier than the test split: neighbouring names are often near-copies.
+    The share of training is rounded up, that of validation down. A random choice would validate on shapes much easier than the test split: neighbouring names are often near-copies.
+
+    Raises:
+        ConfigError: shares outside [0, 1], or that overlap.
     """
-    chosen = np.zeros(len(labels), dtype=bool)
+    # Decimal shares such as 0.9 + 0.1 may add up to a little more than 1.
+    if min(train_share, val_share) < 0 or train_share + val_share > 1 + 1e-9:
+        raise ConfigError(
+            f"train_share and val_share must not overlap within [0, 1], got {train_share} and {val_share}."
+        )
+    train, val = np.zeros((2, len(labels)), dtype=bool)
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
         rows = rows[np.argsort(names[rows], kind="stable")]
-        chosen[rows[len(rows) - len(rows) // 10 :]] = True
-    return chosen
+        first_of_val = len(rows) - int(len(rows) * val_share + 1e-9)
+        train[rows[: min(first_of_val, ceil(len(rows) * train_share - 1e-9))]] = True
+        val[rows[first_of_val:]] = True
+    return train, val
 
 
 class ModelNet(PointDataset):
@@ -33,7 +46,10 @@ class ModelNet(PointDataset):
     :func:`spikevox.tasks.datasets.prepare_modelnet` makes them from the published archives.
 
     Args:
-        split: ``"train"``, ``"val"`` (the last tenth of each class of the training file), ``"train+val"`` or ``"test"``.
+        split: ``"train"`` and ``"val"`` are the first and last names of each class of the training file, ``"train+val"`` is
+            all of it, ``"test"`` the test file.
+        train_share: share of the training file that ``"train"`` takes.
+        val_share: share of the training file that ``"val"`` takes.
         name: of the data set, ``"ModelNet10"`` or ``"ModelNet40"``.
         data_root: folder with the two files, by default the name in lower case in the data folder.
         **options: see :class:`PointDataset`.
@@ -46,6 +62,8 @@ class ModelNet(PointDataset):
         self,
         split: str = "train",
         *,
+        train_share: float = 0.9,
+        val_share: float = 0.1,
         name: str = "ModelNet10",
         data_root: str | Path | None = None,
         **options: Any,
@@ -57,8 +75,8 @@ class ModelNet(PointDataset):
         path = root / ("test.npz" if split == "test" else "train.npz")
         arrays = _load(path)
         labels, names = arrays["label"].astype(np.int64), arrays["name"]
-        held_out = validation_rows(labels, names)
-        rows = {"train": ~held_out, "val": held_out}.get(split, np.ones(len(labels), dtype=bool))
+        train, val = split_rows(labels, names, train_share=train_share, val_share=val_share)
+        rows = {"train": train, "val": val}.get(split, np.ones(len(labels), dtype=bool))
         self.class_names = tuple(str(name) for name in arrays["classes"])
         self._points = arrays["points_q"][rows]
         self._labels, self._names = labels[rows], names[rows]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from spikevox.tasks.atomic import write_array
 from spikevox.tasks.datasets.base import PointDataset, check_split, data_folder
-from spikevox.tasks.datasets.modelnet import SPLITS, validation_rows
+from spikevox.tasks.datasets.modelnet import SPLITS, split_rows
 from spikevox.tasks.datasets.points import read_points
 from spikevox.tasks.datasets.sampling import farthest_points
 from spikevox.tasks.errors import ConfigError, DataFileError
@@ -59,8 +59,8 @@ class ModelNetResampled(PointDataset):
         listed = self._root / f"modelnet{classes}_{'test' if split == 'test' else 'train'}.txt"
         lines = _lines(listed)
         names, labels = np.array(lines), np.array([self._label(name, listed) for name in lines])
-        held_out = validation_rows(labels, names)
-        rows = {"train": ~held_out, "val": held_out}.get(split, np.ones(len(labels), dtype=bool))
+        train, val = split_rows(labels, names)
+        rows = {"train": train, "val": val}.get(split, np.ones(len(labels), dtype=bool))
         self._names, self._labels = names[rows], labels[rows]
 
     def _label(self, name: str, listed: Path) -> int:
