@@ -20,7 +20,8 @@ def split_rows(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Masks for training and validation: the first and the last names of each class, in order.
 
-    The share of training is rounded up, that of validation down. A random choice would validate on shapes much easier than the test split: neighbouring names are often near-copies.
+    The share of training is rounded up, that of validation down. A random choice would validate on shapes much easier than
+    the test split: neighbouring names are often near-copies.
 
     Raises:
         ConfigError: shares outside [0, 1], or that overlap.
