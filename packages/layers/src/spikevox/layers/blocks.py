@@ -1,6 +1,6 @@
 """Blocks with shortcuts between membranes: every convolution after the first reads spikes (E-3DSNN)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,6 +73,7 @@ class Down(nn.Module):
         out_channels: C of the output.
         kernel_size: of the convolution.
         stride: of the convolution.
+        extent: of the input's grid, see :class:`SparseConv3d`.
         parts: neuron and normalisation.
     """
 
@@ -83,12 +84,13 @@ class Down(nn.Module):
         *,
         kernel_size: int = 2,
         stride: int = 2,
+        extent: Sequence[int] | None = None,
         parts: Parts | None = None,
     ) -> None:
         super().__init__()
         parts = parts or Parts()
         self.neuron = parts.make_neuron()
-        self.conv = SparseConv3d(in_channels, out_channels, kernel_size=kernel_size, stride=stride)
+        self.conv = SparseConv3d(in_channels, out_channels, kernel_size=kernel_size, stride=stride, extent=extent)
         self.norm = parts.make_norm(out_channels)
 
     def forward(self, x: Any) -> Any:

@@ -1,0 +1,93 @@
+"""E-3DSNN's U-Net for segmentation, and a small one for CPUs."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from spikevox.layers.blocks import BasicBlock, Down, Parts, Up
+from spikevox.layers.errors import LayerError
+from spikevox.layers.stem import SpikeVoxelStem
+
+
+class UNetSize(NamedTuple):
+    """Channels of the stem, the encoder's stages and the decoder's stages from coarse to fine; blocks a stage."""
+
+    stem: int
+    encoder: tuple[int, ...]
+    decoder: tuple[int, ...]
+    blocks: int
+
+
+UNET_SIZES = {
+    "base": UNetSize(64, (64, 128, 128, 256), (256, 256, 256, 256), 2),
+    "small": UNetSize(16, (32, 64, 64, 64), (64, 64, 64, 64), 1),
+}
+
+
+class UNet(nn.Module):
+    """Stem, four stages down by 2, four up, each up joined with the membrane of the way down (E-3DSNN, section 2.2).
+
+    Args:
+        in_channels: columns of the voxel features.
+        size: ``"base"``, the published one (20,049,683 parameters with 4 inputs and a 19-class linear head), or
+            ``"small"`` (about a fifteenth of that, for CPUs).
+        neuron: a name of ``NEURONS``, or anything that makes a neuron when called; ``"relu"`` is the control.
+        neuron_options: passed to the neuron.
+        batch_norm_momentum: share of a new batch in the running statistics; short trainings want 0.05 to 0.1.
+        synchronise: normalise over all processes of a distributed run.
+
+    Attributes:
+        out_channels: C of the output.
+
+    Raises:
+        LayerError: an unknown size or neuron.
+
+    Example:
+        >>> sum(p.numel() for p in UNet(4).parameters()) + 257 * 19
+        20049683
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        size: str = "base",
+        neuron: str | Callable[..., nn.Module] = "ilif",
+        neuron_options: dict[str, Any] | None = None,
+        batch_norm_momentum: float = 0.01,
+        synchronise: bool = False,
+    ) -> None:
+        super().__init__()
+        if size not in UNET_SIZES:
+            raise LayerError(f"unknown U-Net size {size!r}; there are {', '.join(UNET_SIZES)}.")
+        shape = UNET_SIZES[size]
+        norm = {"momentum": batch_norm_momentum, "synchronise": synchronise}
+        parts = Parts(neuron=neuron, neuron_options=dict(neuron_options or {}), norm_options=norm)
+        self.size = size
+        self.in_channels = in_channels
+        self.out_channels = shape.decoder[-1]
+        self.stem = SpikeVoxelStem(in_channels, shape.stem, parts=parts)
+        self.down = nn.ModuleList(
+            nn.Sequential(
+                Down(previous, current, parts=parts), *(BasicBlock(current, parts=parts) for _ in range(shape.blocks))
+            )
+            for previous, current in pairwise((shape.stem, *shape.encoder))
+        )
+        skips = (*shape.encoder[-2::-1], shape.stem)
+        inputs = (shape.encoder[-1], *shape.decoder)
+        self.up = nn.ModuleList(
+            Up(coarse, skip, fine, parts=parts)
+            for coarse, skip, fine in zip(inputs, skips, shape.decoder, strict=False)
+        )
+
+    def forward(self, x: Any) -> Any:
+        """Features (N, in_channels) to the membrane (N, out_channels) on the same sites."""
+        skips = [self.stem(x)]
+        for stage in self.down:
+            skips.append(stage(skips[-1]))
+        x = skips.pop()
+        for stage in self.up:
+            x = stage(x, skips.pop())
+        return x
