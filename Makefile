@@ -21,7 +21,7 @@ check-system:
 setup: $(STAMP) ## make .venv with everything, MinkowskiEngine included
 
 # The stamp is written last: an interrupted set-up is taken up again. It is made anew when what it installs changes.
-$(STAMP): constraints.txt tools/setup.sh tools/install_minkowski.sh $(wildcard tools/minkowski/* tools/minkowski/bin/*) $(addsuffix /pyproject.toml,$(PACKAGES)) | check-system
+$(STAMP): constraints.txt tools/setup.sh tools/install_minkowski.sh $(wildcard tools/minkowski/* tools/minkowski/bin/*) $(addsuffix /pyproject.toml,$(PACKAGES)) packages/layers/setup.py $(wildcard packages/layers/csrc/*) | check-system
 	bash tools/setup.sh $(VENV)
 	@touch $@
 

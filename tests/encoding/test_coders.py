@@ -1,4 +1,5 @@
 import math
+from dataclasses import FrozenInstanceError
 
 import pytest
 import torch
@@ -99,3 +100,9 @@ def test_delta_errors_do_not_add_up(rows):
 def test_what_cannot_be_coded_is_refused(call, message):
     with pytest.raises(SpikeTrainError, match=message):
         call()
+
+
+def test_a_spike_train_cannot_be_changed():
+    train = SpikeTrain(torch.zeros(1, 2, 3, dtype=torch.uint8), 4)
+    with pytest.raises(FrozenInstanceError):
+        train.levels = 8

@@ -274,3 +274,25 @@ def test_margins_that_cannot_be_are_refused(margin):
         voxelize(np.zeros((1, 3)), VoxelGrid(1.0, origin="minimum"), margin=margin)
     with pytest.raises(PointCloudError, match="origin='absolute'"):
         voxelize(np.zeros((1, 3)), VoxelGrid(1.0), margin=(1, 1, 1))
+
+
+@pytest.mark.parametrize("width", [2, 4])
+def test_points_with_other_columns_than_named_are_refused(width):
+    with pytest.raises(PointCloudError, match=rf"expected points of shape \(P, 3\).*got \(5, {width}\)"):
+        voxelize(np.zeros((5, width)), VoxelGrid(1.0))
+
+
+def test_every_point_of_a_voxel_can_stand_for_it():
+    points = np.array([[0.5, 0, 0], [1.1, 0, 0], [1.3, 0, 0], [1.5, 0, 0], [2.5, 0, 0]])
+    draws = [
+        voxelize(points, VoxelGrid(1.0), reduce="random", generator=np.random.default_rng(i)).first_rows.tolist()
+        for i in range(60)
+    ]
+    assert {tuple(rows) for rows in draws} == {(0, 1, 4), (0, 2, 4), (0, 3, 4)}
+
+
+def test_points_out_of_range_and_over_a_cap_are_lost_together():
+    points = np.array([[0.5, 0, 0], [0.6, 0, 0], [1.5, 0, 0], [9.0, 0, 0]])
+    grid = VoxelGrid(1.0, lower=-1, upper=3)
+    with pytest.raises(PointCloudError, match=r"1 of 4 points are out of range and 1 over a cap, a share of 0\.500"):
+        voxelize(points, grid, max_points=1, max_lost=0.4)

@@ -1,19 +1,28 @@
-"""Without MinkowskiEngine the tests of its backend are skipped, each with that reason; all others must pass."""
+"""Without MinkowskiEngine, or without our compiled library, the tests of that backend are skipped, each with the reason."""
 
 import importlib.util
 
 import pytest
 
+from spikevox.layers import native
+
 PRESENT = importlib.util.find_spec("MinkowskiEngine") is not None
+ABSENT = {
+    name: reason
+    for name, reason in {
+        "minkowski": "" if PRESENT else "MinkowskiEngine is not installed",
+        "compiled": "" if native.available() else f"the compiled library is not there: {native.reason_absent()}",
+    }.items()
+    if reason
+}
 # Written against plain MinkowskiEngine from their first line on.
 collect_ignore = [] if PRESENT else ["test_minkowski_networks.py"]
 
 
 def pytest_collection_modifyitems(items):
-    if PRESENT:
-        return
-    skip = pytest.mark.skip(reason="MinkowskiEngine is not installed")
     for item in items:
         call = getattr(item, "callspec", None)
-        if (call and call.params.get("backend") == "minkowski") or item.get_closest_marker("minkowski"):
-            item.add_marker(skip)
+        backend = call.params.get("backend") if call else None
+        for name, reason in ABSENT.items():
+            if backend == name or item.get_closest_marker(name):
+                item.add_marker(pytest.mark.skip(reason=reason))

@@ -79,7 +79,7 @@ LAYERS = [
 ]
 
 
-@pytest.mark.parametrize("backend", ["minkowski", "torch_ops"])
+@pytest.mark.parametrize("backend", ["minkowski", "torch_ops", "compiled"])
 @pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: f"{type(layer).__name__}")
 def test_layer_contract(layer, backend):
     check_layer(layer, channels=4, backend=backend)

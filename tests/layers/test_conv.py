@@ -10,7 +10,7 @@ from spikevox.layers import (
     use_backend,
 )
 
-BACKENDS = ("minkowski", "torch_ops")
+BACKENDS = ("minkowski", "torch_ops", "compiled")
 
 
 def grid(extent, channels=2, *, batch_size=1, **options):

@@ -8,7 +8,7 @@ from oracles.dense_conv import convolve, covered_sites, find_matches, gradients,
 from oracles.random_cases import coverage_table, default_padding, random_case
 from spikevox.layers import SparseConv3d, SparseInverseConv3d, SparseTensor, SubmanifoldConv3d
 
-BACKENDS = ("minkowski", "torch_ops")
+BACKENDS = ("minkowski", "torch_ops", "compiled")
 # float64 on both sides: sums of some hundred products differ by their order alone.
 TOLERANCE = 1e-12
 
@@ -146,6 +146,7 @@ def test_three_hundred_random_cases_equal_brute_force(layer, backend, capsys):
 
 
 @pytest.mark.minkowski
+@pytest.mark.compiled
 @pytest.mark.parametrize("seed", range(12))
 def test_backends_agree_in_float32(seed):
     case = random_case(seed)
@@ -156,6 +157,7 @@ def test_backends_agree_in_float32(seed):
         features, x = tensor({**case, "features": case["features"].astype(np.float32)}, backend)
         y = layer(x)
         results.append((y.features, *torch.autograd.grad(y.features.square().sum(), [features, layer.weight])))
-    for one, other in zip(*results, strict=True):
-        # Rounding of float32 sums in another order.
-        assert torch.allclose(one, other, atol=1e-5, rtol=1e-5)
+    for others in results[1:]:
+        for one, other in zip(results[0], others, strict=True):
+            # Rounding of float32 sums in another order.
+            assert torch.allclose(one, other, atol=1e-5, rtol=1e-5)

@@ -18,7 +18,7 @@ from spikevox.layers import (
 )
 from spikevox.layers.backbones import Encoder
 
-BACKENDS = ("minkowski", "torch_ops")
+BACKENDS = ("minkowski", "torch_ops", "compiled")
 
 
 @pytest.mark.parametrize(

@@ -202,3 +202,9 @@ def test_time_is_declared_and_never_guessed():
 def test_every_named_neuron_is_built_and_keeps_the_shape(name):
     neuron = build_neuron(name, time_steps=4)
     assert neuron(torch.randn(4, 6, 2)).shape == (4, 6, 2)
+
+
+@pytest.mark.parametrize("steps", [2, 4])
+def test_a_plain_tensor_has_exactly_the_declared_steps(steps):
+    with pytest.raises(LayerError, match="3"):
+        LIF(time_steps=3)(torch.ones(steps, 5))

@@ -11,7 +11,7 @@ from spikevox.layers import (
     SparseTensor,
 )
 
-BACKENDS = ("minkowski", "torch_ops")
+BACKENDS = ("minkowski", "torch_ops", "compiled")
 REDUCTIONS = {GlobalMeanPool: torch.mean, GlobalSumPool: torch.sum, GlobalMaxPool: lambda v, dim: v.amax(dim)}
 
 

@@ -41,6 +41,7 @@ _TRIED = {
     "MinkowskiEngine": "from spikevox.layers.backends.minkowski import load; load()",
     "OpenCV": "import cv2",
 }
+_COMPILED = "compiled kernels"
 _DISTRIBUTIONS = {"OpenCV": ("opencv-python-headless", "opencv-python")}
 
 
@@ -62,10 +63,20 @@ def diagnose() -> list[Finding]:
             findings.append(Finding(name, False, f"{found} does not import ({failure}); {loss}"))
         else:
             findings.append(Finding(name, True, found))
+    findings.append(_compiled())
     backend = os.environ.get("SPIKEVOX_BACKEND")
     if backend:
         findings.append(Finding("SPIKEVOX_BACKEND", True, f"set to {backend!r}"))
     return findings
+
+
+def _compiled() -> Finding:
+    """Our own library, built with the package."""
+    failure = _failure("import sys\nfrom spikevox.layers import native\nsys.exit(native.reason_absent() or 0)")
+    if failure:
+        return Finding(_COMPILED, False, f"the backend 'compiled', faster on the CPU, is not there: {failure}")
+    forced = os.environ.get("SPIKEVOX_SIMD")
+    return Finding(_COMPILED, True, f"built; SPIKEVOX_SIMD forces {forced!r}" if forced else "built")
 
 
 def _failure(code: str) -> str:

@@ -1,8 +1,9 @@
 """Engines that compute kernel maps and convolutions, behind one interface.
 
-``minkowski`` is the default on the CPU where MinkowskiEngine is installed, ``torch_ops`` everywhere else. The
-choice never changes a result beyond rounding. It is made, in this order, by ``SparseTensor(..., backend=)``,
-``with use_backend(name)``, the environment variable ``SPIKEVOX_BACKEND``, the default.
+``minkowski`` is the default on the CPU where MinkowskiEngine is installed, ``torch_ops`` everywhere else; ``"auto"`` takes
+``compiled``, our own kernels, on the CPU where they were built, and the default elsewhere. The choice never changes a
+result beyond rounding. It is made, in this order, by ``SparseTensor(..., backend=)``, ``with use_backend(name)``, the
+environment variable ``SPIKEVOX_BACKEND``, the default.
 """
 
 import os
@@ -13,13 +14,16 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from spikevox.layers import native
 from spikevox.layers.backends import minkowski
+from spikevox.layers.backends.compiled import CompiledEngine
 from spikevox.layers.backends.geometry import KernelGeometry, Triple
 from spikevox.layers.backends.minkowski import MinkowskiEngineAdapter
 from spikevox.layers.backends.torch_ops import TorchEngine
 from spikevox.layers.errors import BackendError
 
-BACKENDS = ("minkowski", "torch_ops")
+BACKENDS = ("minkowski", "torch_ops", "compiled")
+_CPU_ONLY = ("minkowski", "compiled")
 
 
 class Engine(Protocol):
@@ -51,7 +55,7 @@ def use_backend(name: str) -> Iterator[None]:
     """Sparse tensors made inside the block use this backend.
 
     Args:
-        name: ``"minkowski"``, ``"torch_ops"``, or ``"auto"`` for the fastest that is there.
+        name: ``"minkowski"``, ``"torch_ops"``, ``"compiled"``, or ``"auto"`` for the fastest that is there.
 
     Raises:
         BackendError: an unknown name.
@@ -70,18 +74,24 @@ def resolve_backend(name: str | None, device: str) -> str:
     Raises:
         BackendError: an unknown name, or ``minkowski`` for another device than the CPU.
     """
-    name = name or _chosen.get() or os.environ.get("SPIKEVOX_BACKEND") or "auto"
-    _check_name(name)
-    if name == "auto":
+    name = name or _chosen.get() or os.environ.get("SPIKEVOX_BACKEND") or ""
+    if name:
+        _check_name(name)
+    if name == "auto" and device == "cpu" and native.available():
+        return "compiled"
+    if name in ("", "auto"):
         return "minkowski" if device == "cpu" and minkowski.available() else "torch_ops"
-    if name == "minkowski" and device != "cpu":
-        raise BackendError(f"the backend 'minkowski' runs on the CPU only, not on {device!r}; use 'torch_ops' there.")
+    if name in _CPU_ONLY and device != "cpu":
+        raise BackendError(f"the backend {name!r} runs on the CPU only, not on {device!r}; use 'torch_ops' there.")
+    if name == "compiled" and not native.available():
+        raise BackendError(f"the backend 'compiled' is not there: {native.reason_absent()}.")
     return name
 
 
 def new_engine(name: str) -> Engine:
     """A fresh engine of a resolved name."""
-    return MinkowskiEngineAdapter() if name == "minkowski" else TorchEngine()
+    engines = {"minkowski": MinkowskiEngineAdapter, "torch_ops": TorchEngine, "compiled": CompiledEngine}
+    return engines[name]()
 
 
 def _check_name(name: str) -> None:

@@ -1,0 +1,166 @@
+// The C interface: plain pointers and numbers in, a code out, 0 for done. Whoever calls checks types and memory layout;
+// sizes that must agree are checked here. No exception leaves this file.
+#include <cstring>
+#include <memory>
+#include <new>
+#include <stdexcept>
+#include <string>
+
+#include "convolution.h"
+#include "kernel_map.h"
+#include "kernels.h"
+
+using namespace spikevox;
+
+namespace {
+
+thread_local std::string message;
+
+enum Code { kDone = 0, kInvalid = 1, kRange = 2, kMemory = 3, kOther = 4 };
+
+template <class Work>
+int guarded(Work&& work) {
+  try {
+    work();
+    return kDone;
+  } catch (const std::range_error& error) {
+    message = error.what();
+    return kRange;
+  } catch (const std::invalid_argument& error) {
+    message = error.what();
+    return kInvalid;
+  } catch (const std::bad_alloc&) {
+    message = "out of memory";
+    return kMemory;
+  } catch (const std::exception& error) {
+    message = error.what();
+    return kOther;
+  }
+}
+
+void require(bool holds, const char* what) {
+  if (!holds) throw std::invalid_argument(what);
+}
+
+const KernelTable* table_of(int level) {
+#ifdef SPIKEVOX_X86
+  if (level == 2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")) return &kAvx512;
+  if (level == 1 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &kAvx2;
+#endif
+  return level == 0 ? &kPortable : nullptr;
+}
+
+template <class T>
+const Kernels<T>& kernels_of(const KernelTable& table);
+template <>
+const Kernels<float>& kernels_of(const KernelTable& table) {
+  return table.f32;
+}
+template <>
+const Kernels<double>& kernels_of(const KernelTable& table) {
+  return table.f64;
+}
+
+template <class T>
+void run_convolution(int level, KernelMap& map, int transposed, const EventTable<T>* events, const T* x, int64_t rows,
+                     int64_t in_channels, const T* weight, int64_t out_channels, T* result, int threads) {
+  const KernelTable* table = table_of(level);
+  require(table, "this processor lacks the instruction set that was asked for");
+  require(in_channels > 0 && in_channels <= 65535 && out_channels > 0, "channels must lie between 1 and 65535");
+  require(rows == (transposed ? map.outputs() : map.inputs()), "the features have other rows than the kernel map");
+  require(!events || (events->rows == rows && events->channels == in_channels), "events belong to other features");
+  convolve(kernels_of<T>(*table), map.lists(transposed), events, x, in_channels, weight, out_channels, result, threads);
+}
+
+template <class T>
+void run_weight_gradient(int level, KernelMap& map, int transposed, const EventTable<T>& events, const T* grad,
+                         int64_t rows, int64_t out_channels, T* result, int threads) {
+  const KernelTable* table = table_of(level);
+  require(table, "this processor lacks the instruction set that was asked for");
+  require(out_channels > 0, "channels must be at least 1");
+  require(events.rows == (transposed ? map.outputs() : map.inputs()), "the events have other rows than the kernel map");
+  require(rows == (transposed ? map.inputs() : map.outputs()), "the gradient has other rows than the kernel map");
+  weight_gradient(kernels_of<T>(*table), map.lists(transposed), events, grad, out_channels, result, threads);
+}
+
+}  // namespace
+
+#if defined(_WIN32)
+#define EXPORT extern "C" __declspec(dllexport)
+#else
+#define EXPORT extern "C" __attribute__((visibility("default")))
+#endif
+
+EXPORT int spikevox_interface_version() { return 1; }
+
+EXPORT const char* spikevox_last_error() { return message.c_str(); }
+
+// Name of an instruction set (0 portable, 1 avx2, 2 avx512), null where this processor or build lacks it.
+EXPORT const char* spikevox_simd_name(int level) {
+  const KernelTable* table = table_of(level);
+  return table ? table->name : nullptr;
+}
+
+EXPORT int spikevox_map_new(const int32_t* inputs, int64_t input_count, const int32_t* outputs, int64_t output_count,
+                            const int32_t* size, const int64_t* first, const int64_t* step, int threads, void** result) {
+  return guarded([&] {
+    require(input_count >= 0 && output_count >= 0 && input_count < (int64_t{1} << 31) &&
+                output_count < (int64_t{1} << 31),
+            "at most 2^31 - 1 sites");
+    Geometry geometry;
+    for (int a = 0; a < 3; ++a) {
+      require(size[a] > 0 && step[a] > 0, "kernel size and step must be positive");
+      geometry.size[a] = size[a];
+      geometry.first[a] = first[a];
+      geometry.step[a] = step[a];
+    }
+    *result = new KernelMap(inputs, input_count, outputs, output_count, geometry, threads);
+  });
+}
+
+EXPORT void spikevox_map_free(void* map) { delete static_cast<KernelMap*>(map); }
+
+EXPORT int64_t spikevox_map_pairs(void* map) { return static_cast<KernelMap*>(map)->pairs(); }
+
+// Pairs in order of offset, then output row.
+EXPORT int spikevox_map_export(void* map, int64_t* offsets, int64_t* inputs, int64_t* outputs) {
+  return guarded([&] {
+    const PairLists lists = static_cast<KernelMap*>(map)->lists(false);
+    int64_t at = 0;
+    for (int64_t k = 0; k < lists.volume; ++k)
+      for (int64_t tile = 0; tile < lists.tiles; ++tile)
+        for (int64_t p = lists.starts[tile * lists.volume + k]; p < lists.starts[tile * lists.volume + k + 1]; ++p) {
+          offsets[at] = k;
+          inputs[at] = lists.sources[p];
+          outputs[at++] = lists.rows[p];
+        }
+  });
+}
+
+#define SPIKEVOX_TYPED(T, SUFFIX)                                                                                       \
+  EXPORT int spikevox_events_new_##SUFFIX(const T* values, int64_t rows, int64_t channels, int threads, void** result) {\
+    return guarded([&] {                                                                                                \
+      require(channels > 0 && channels <= 65535, "channels must lie between 1 and 65535");                              \
+      *result = new EventTable<T>(values, rows, channels, threads);                                                     \
+    });                                                                                                                 \
+  }                                                                                                                     \
+  EXPORT void spikevox_events_free_##SUFFIX(void* events) { delete static_cast<EventTable<T>*>(events); }               \
+  EXPORT int64_t spikevox_events_count_##SUFFIX(void* events) { return static_cast<EventTable<T>*>(events)->count(); }  \
+  EXPORT int spikevox_convolve_##SUFFIX(int level, void* map, int transposed, void* events, const T* x, int64_t rows,   \
+                                        int64_t in_channels, const T* weight, int64_t out_channels, T* result,          \
+                                        int threads) {                                                                  \
+    return guarded([&] {                                                                                                \
+      run_convolution<T>(level, *static_cast<KernelMap*>(map), transposed, static_cast<EventTable<T>*>(events), x,      \
+                         rows, in_channels, weight, out_channels, result, threads);                                     \
+    });                                                                                                                 \
+  }                                                                                                                     \
+  EXPORT int spikevox_weight_gradient_##SUFFIX(int level, void* map, int transposed, void* events, const T* grad,       \
+                                               int64_t rows, int64_t out_channels, T* result, int threads) {            \
+    return guarded([&] {                                                                                                \
+      run_weight_gradient<T>(level, *static_cast<KernelMap*>(map), transposed, *static_cast<EventTable<T>*>(events),    \
+                             grad, rows, out_channels, result, threads);                                                \
+    });                                                                                                                 \
+  }
+
+SPIKEVOX_TYPED(float, f32)
+SPIKEVOX_TYPED(double, f64)

@@ -1,0 +1,75 @@
+"""Sparse convolution on our own kernels: spikes as events, deterministic for any number of threads, CPU only."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from spikevox.layers import native
+from spikevox.layers.backends.geometry import KernelGeometry, Triple
+
+
+class _Sites(NamedTuple):
+    coordinates: Tensor
+    tensor_stride: Triple
+
+
+class CompiledEngine:
+    """Kernel maps by one walk along sorted sites; convolutions that skip values which are zero."""
+
+    name = "compiled"
+
+    def insert(self, coordinates: Tensor, tensor_stride: Triple) -> _Sites:
+        """Takes in unique, ascending sites (N, 4) int32."""
+        return _Sites(coordinates.contiguous(), tensor_stride)
+
+    def kernel_map(self, inputs: _Sites, outputs: _Sites, geometry: KernelGeometry) -> native.NativeMap:
+        """Matches the sites of two sets under a kernel geometry."""
+        stride = inputs.tensor_stride
+        x, y, z = (-p * s for p, s in zip(geometry.padding, stride, strict=True))
+        dx, dy, dz = (d * s for d, s in zip(geometry.dilation, stride, strict=True))
+        return native.NativeMap(inputs.coordinates, outputs.coordinates, geometry.kernel_size, (x, y, z), (dx, dy, dz))
+
+    def convolve(
+        self, features: Tensor, weight: Tensor, kernel_map: native.NativeMap, *, transposed: bool = False
+    ) -> Tensor:
+        """Features (N_out, C_out) from features (N_in, C_in) and weight (K, C_in, C_out)."""
+        return _EventConvolution.apply(features, weight, kernel_map, transposed)
+
+    def pairs(self, kernel_map: native.NativeMap) -> tuple[Tensor, Tensor, Tensor]:
+        """Plain int64 arrays (offset, in_row, out_row), one entry a match, ordered by offset."""
+        return kernel_map.pairs()
+
+    def check(self, features: Tensor) -> None:
+        """Takes float32 and float64 on the CPU; anything else raises TypeError."""
+        if features.device.type != "cpu" or features.dtype not in (torch.float32, torch.float64):
+            raise TypeError(
+                f"the backend 'compiled' takes float32 and float64 on the CPU, got {features.dtype} on "
+                f"{features.device}. Convert the features, or use the backend 'torch_ops'."
+            )
+
+
+class _EventConvolution(torch.autograd.Function):
+    """The input's events serve the forward pass and the gradient of the weight."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, weight: Tensor, kernel_map: native.NativeMap, transposed: bool) -> Tensor:
+        features, weight = features.detach().contiguous(), weight.detach().contiguous()
+        events = native.NativeEvents(features)
+        ctx.save_for_backward(weight)
+        ctx.events, ctx.kernel_map, ctx.transposed = events, kernel_map, transposed
+        return native.convolve(features, events, weight, kernel_map, transposed=transposed)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        (weight,) = ctx.saved_tensors
+        grad = grad.contiguous()
+        grad_features = grad_weight = None
+        if ctx.needs_input_grad[0]:
+            turned = weight.transpose(1, 2).contiguous()
+            grad_features = native.convolve(grad, None, turned, ctx.kernel_map, transposed=not ctx.transposed)
+        if ctx.needs_input_grad[1]:
+            grad_weight = native.weight_gradient(ctx.events, grad, ctx.kernel_map, transposed=ctx.transposed)
+        return grad_features, grad_weight, None, None

@@ -1,0 +1,268 @@
+"""Our compiled library (csrc/), loaded by ctypes: kernel maps, convolution from spikes, gradients.
+
+It is built when the package is installed, in seconds and without torch; where there was no compiler, ``available`` is
+False and everything else works. ``SPIKEVOX_SIMD`` (``avx512``, ``avx2`` or ``portable``) forces an instruction set; by
+default the best one of the processor is used.
+"""
+
+import ctypes
+import math
+import os
+import weakref
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from spikevox.encoding.errors import CoordinateRangeError
+from spikevox.layers.errors import BackendError
+
+INTERFACE_VERSION = 1
+Triple = tuple[int, int, int]
+SIMD_LEVELS = ("portable", "avx2", "avx512")
+_LIBRARY = Path(__file__).parent / ("_native.dll" if os.name == "nt" else "_native.so")
+_SUFFIX = {torch.float32: "f32", torch.float64: "f64"}
+_RANGE = 2
+
+_Pointer = ctypes.c_void_p
+_Long = ctypes.c_int64
+_Int = ctypes.c_int
+_RESULT = {
+    "spikevox_interface_version": _Int,
+    "spikevox_last_error": ctypes.c_char_p,
+    "spikevox_simd_name": ctypes.c_char_p,
+    "spikevox_map_new": _Int,
+    "spikevox_map_free": None,
+    "spikevox_map_pairs": _Long,
+    "spikevox_map_export": _Int,
+    "spikevox_events_new": _Int,
+    "spikevox_events_free": None,
+    "spikevox_events_count": _Long,
+    "spikevox_convolve": _Int,
+    "spikevox_weight_gradient": _Int,
+}
+_ARGUMENTS = {
+    "spikevox_simd_name": [_Int],
+    "spikevox_map_new": [_Pointer, _Long, _Pointer, _Long, _Pointer, _Pointer, _Pointer, _Int, _Pointer],
+    "spikevox_map_free": [_Pointer],
+    "spikevox_map_pairs": [_Pointer],
+    "spikevox_map_export": [_Pointer] * 4,
+    "spikevox_events_new": [_Pointer, _Long, _Long, _Int, _Pointer],
+    "spikevox_events_free": [_Pointer],
+    "spikevox_events_count": [_Pointer],
+    "spikevox_convolve": [
+        *(_Int, _Pointer, _Int, _Pointer, _Pointer, _Long, _Long, _Pointer, _Long, _Pointer, _Int),
+    ],
+    "spikevox_weight_gradient": [_Int, _Pointer, _Int, _Pointer, _Pointer, _Long, _Long, _Pointer, _Int],
+}
+_TYPED = ("events_new", "events_free", "events_count", "convolve", "weight_gradient")
+
+
+def available() -> bool:
+    """True where the library was built and loads."""
+    return reason_absent() == ""
+
+
+def reason_absent() -> str:
+    """Why the library cannot be used; empty where it can."""
+    if not _LIBRARY.is_file():
+        return "it was not built: install a C++ compiler (Debian: apt-get install g++), then install the package again"
+    try:
+        _load()
+    except (OSError, AttributeError, BackendError) as error:
+        return str(error)
+    return ""
+
+
+@cache
+def _load() -> ctypes.CDLL:
+    library = ctypes.CDLL(str(_LIBRARY))
+    found = library.spikevox_interface_version()
+    if found != INTERFACE_VERSION:
+        raise BackendError(
+            f"{_LIBRARY.name} has interface {found}, this version needs {INTERFACE_VERSION}: install the package again."
+        )
+    for name, result in _RESULT.items():
+        typed = name.removeprefix("spikevox_") in _TYPED
+        for full in (f"{name}_f32", f"{name}_f64") if typed else (name,):
+            function = getattr(library, full)
+            function.restype = result
+            function.argtypes = _ARGUMENTS.get(name, [])
+    return library
+
+
+def simd() -> str:
+    """Name of the instruction set in use.
+
+    Raises:
+        BackendError: ``SPIKEVOX_SIMD`` names one that is unknown or that this processor lacks.
+    """
+    return SIMD_LEVELS[_level(os.environ.get("SPIKEVOX_SIMD", ""))]
+
+
+@cache
+def _level(wanted: str) -> int:
+    there = [level for level, _ in enumerate(SIMD_LEVELS) if _load().spikevox_simd_name(level)]
+    if not wanted:
+        return there[-1]
+    if wanted not in SIMD_LEVELS or SIMD_LEVELS.index(wanted) not in there:
+        raise BackendError(
+            f"SPIKEVOX_SIMD is {wanted!r}; this processor has {', '.join(SIMD_LEVELS[level] for level in there)}."
+        )
+    return SIMD_LEVELS.index(wanted)
+
+
+def _check(code: int) -> None:
+    if code == 0:
+        return
+    text = _load().spikevox_last_error().decode("utf-8", "replace")
+    if code == _RANGE:
+        raise CoordinateRangeError(f"{text}. Remove far outliers or use larger voxels.")
+    raise BackendError(f"the compiled library refused: {text}.")
+
+
+def _address(tensor: Tensor, dtype: torch.dtype, name: str) -> int:
+    if tensor.device.type != "cpu" or tensor.dtype != dtype or not tensor.is_contiguous():
+        raise TypeError(
+            f"{name} must be a contiguous {dtype} tensor on the CPU, got {tensor.dtype} on {tensor.device} with strides "
+            f"{tensor.stride()}."
+        )
+    return tensor.data_ptr()
+
+
+class NativeMap:
+    """A kernel map of the library; freed with this object.
+
+    Args:
+        inputs: (N, 4) int32, ascending and unique.
+        outputs: (M, 4) int32, ascending and unique.
+        kernel_size: (x, y, z); output ``o`` takes the inputs at ``o + first + j * step``, ``j = 0 .. kernel_size - 1``.
+        first: (x, y, z) in units of the coordinates.
+        step: (x, y, z) in units of the coordinates, positive.
+
+    Attributes:
+        inputs: N.
+        outputs: M.
+        volume: K, the number of kernel offsets.
+
+    Raises:
+        CoordinateRangeError: the inputs span a box of more than 2^62 cells.
+        BackendError: rows out of order.
+    """
+
+    def __init__(self, inputs: Tensor, outputs: Tensor, kernel_size: Triple, first: Triple, step: Triple) -> None:
+        for name, sites in (("inputs", inputs), ("outputs", outputs)):
+            if sites.ndim != 2 or sites.shape[1] != 4:
+                raise TypeError(f"{name} must have shape (N, 4), got {tuple(sites.shape)}.")
+        self.inputs, self.outputs, self.volume = len(inputs), len(outputs), math.prod(kernel_size)
+        self.handle = _Pointer()
+        _check(
+            _load().spikevox_map_new(
+                _address(inputs, torch.int32, "inputs"),
+                len(inputs),
+                _address(outputs, torch.int32, "outputs"),
+                len(outputs),
+                (ctypes.c_int32 * 3)(*kernel_size),
+                (_Long * 3)(*first),
+                (_Long * 3)(*step),
+                torch.get_num_threads(),
+                ctypes.byref(self.handle),
+            )
+        )
+        weakref.finalize(self, _load().spikevox_map_free, self.handle)
+
+    def pairs(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Matches as int64 arrays (offset, in_row, out_row), ordered by offset, then output."""
+        count = _load().spikevox_map_pairs(self.handle)
+        offsets, inputs, outputs = (torch.empty(count, dtype=torch.int64) for _ in range(3))
+        _check(
+            _load().spikevox_map_export(self.handle, offsets.data_ptr(), inputs.data_ptr(), outputs.data_ptr()),
+        )
+        return offsets, inputs, outputs
+
+
+class NativeEvents:
+    """The values of a feature table (N, C) that are not zero; freed with this object.
+
+    Args:
+        features: (N, C) float32 or float64, contiguous, C up to 65,535.
+
+    Attributes:
+        shape: (N, C).
+    """
+
+    def __init__(self, features: Tensor) -> None:
+        self.shape = tuple(features.shape)
+        self.dtype = features.dtype
+        suffix = suffix_of(features)
+        self.handle = _Pointer()
+        _check(
+            getattr(_load(), f"spikevox_events_new_{suffix}")(
+                _address(features, features.dtype, "features"),
+                *features.shape,
+                torch.get_num_threads(),
+                ctypes.byref(self.handle),
+            )
+        )
+        weakref.finalize(self, getattr(_load(), f"spikevox_events_free_{suffix}"), self.handle)
+
+    def __len__(self) -> int:
+        return int(getattr(_load(), f"spikevox_events_count_{_SUFFIX[self.dtype]}")(self.handle))
+
+
+def suffix_of(features: Tensor) -> str:
+    """Suffix of the functions for a type; raises TypeError for one that the library lacks."""
+    if features.dtype not in _SUFFIX or features.ndim != 2:
+        raise TypeError(
+            f"features must be float32 or float64 of shape (N, C), got {features.dtype} {tuple(features.shape)}."
+        )
+    return _SUFFIX[features.dtype]
+
+
+def convolve(
+    features: Tensor, events: NativeEvents | None, weight: Tensor, kernel_map: NativeMap, *, transposed: bool
+) -> Tensor:
+    """Features (M, C_out) from features (N, C_in), or their events, and weight (K, C_in, C_out)."""
+    suffix = suffix_of(features)
+    if weight.ndim != 3 or weight.shape[:2] != (kernel_map.volume, features.shape[1]):
+        raise TypeError(
+            f"weight must have shape ({kernel_map.volume}, {features.shape[1]}, C_out), got {tuple(weight.shape)}."
+        )
+    result = features.new_empty(kernel_map.inputs if transposed else kernel_map.outputs, weight.shape[2])
+    _check(
+        getattr(_load(), f"spikevox_convolve_{suffix}")(
+            _level(os.environ.get("SPIKEVOX_SIMD", "")),
+            kernel_map.handle,
+            transposed,
+            None if events is None else events.handle,
+            _address(features, features.dtype, "features"),
+            *features.shape,
+            _address(weight, features.dtype, "weight"),
+            weight.shape[2],
+            result.data_ptr(),
+            torch.get_num_threads(),
+        )
+    )
+    return result
+
+
+def weight_gradient(events: NativeEvents, grad: Tensor, kernel_map: NativeMap, *, transposed: bool) -> Tensor:
+    """Gradient (K, C_in, C_out) from the events of the features (N, C_in) and the gradient (M, C_out)."""
+    suffix = suffix_of(grad)
+    if grad.dtype != events.dtype:
+        raise TypeError(f"the gradient must be {events.dtype} as the features are, got {grad.dtype}.")
+    result = grad.new_empty(kernel_map.volume, events.shape[1], grad.shape[1])
+    _check(
+        getattr(_load(), f"spikevox_weight_gradient_{suffix}")(
+            _level(os.environ.get("SPIKEVOX_SIMD", "")),
+            kernel_map.handle,
+            transposed,
+            events.handle,
+            _address(grad, grad.dtype, "grad"),
+            *grad.shape,
+            result.data_ptr(),
+            torch.get_num_threads(),
+        )
+    )
+    return result
