@@ -8,8 +8,9 @@ namespace spikevox {
 namespace {
 
 constexpr int64_t kRowsOfTask = 4096;
-// Above this share of values that are not zero, going through plain rows is faster than through events.
-constexpr double kDense = 0.6;
+// Share of values that are not zero above which going through plain rows is faster than through events: for narrow results
+// the cost of an event is finding it.
+double dense_from(int64_t vectors) { return vectors == 1 ? 0.2 : vectors == 2 ? 0.5 : 0.7; }
 
 int64_t padded(int64_t columns, int width) { return (columns + width - 1) / width * width; }
 
@@ -71,7 +72,7 @@ void convolve(const Kernels<T>& kernels, const PairLists& lists, const EventTabl
     kept_result.resize(lists.targets * wide);
     y = kept_result.data();
   }
-  const bool sparse = events && events->count() <= kDense * events->rows * events->channels;
+  const bool sparse = events && events->count() <= dense_from(wide / kernels.width) * events->rows * events->channels;
   parallel_for(lists.tiles, threads, [&](int64_t tile) {
     if (sparse)
       kernels.tile_from_events(lists, tile, events->view(), padded_weight, in_channels, wide, y);

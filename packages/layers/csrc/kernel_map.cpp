@@ -52,10 +52,16 @@ struct Search {
   const Geometry& geometry;
 };
 
+// Matches of one tile: up to kTileRows for each kernel offset.
+struct Found {
+  explicit Found(int64_t volume) : sources(volume * kTileRows), rows(volume * kTileRows), counts(volume) {}
+  std::vector<int32_t> sources, rows;
+  std::vector<int64_t> counts;
+};
+
 // Matches of the rows [first, last) for the kernel offsets (jx, jy, *): as rows ascend, so do the keys that are looked
 // for, and one walk along the inputs finds them all.
-void match_column(const Search& search, int64_t first, int64_t last, int jx, int jy, size_t& position,
-                  std::vector<int32_t>* sources, std::vector<int32_t>* rows) {
+void match_column(const Search& search, int64_t first, int64_t last, int jx, int jy, size_t& position, Found& found) {
   const Geometry& g = search.geometry;
   const Box& box = search.box;
   const int64_t* keys = search.keys.data();
@@ -76,8 +82,9 @@ void match_column(const Search& search, int64_t first, int64_t last, int jx, int
       const int64_t distance = (keys[q] - column) + box.lower[3] - lowest;
       if (distance % g.step[2]) continue;
       const int64_t k = jx + g.size[0] * (jy + g.size[1] * (distance / g.step[2]));
-      sources[k].push_back(static_cast<int32_t>(q));
-      rows[k].push_back(static_cast<int32_t>(row));
+      const int64_t at = k * kTileRows + found.counts[k]++;
+      found.sources[at] = static_cast<int32_t>(q);
+      found.rows[at] = static_cast<int32_t>(row);
     }
   }
   position = p;
@@ -111,7 +118,10 @@ KernelMap::KernelMap(const int32_t* inputs, int64_t input_count, const int32_t* 
       outputs_(output_count),
       volume_(int64_t{geometry.size[0]} * geometry.size[1] * geometry.size[2]) {
   check_order(inputs, input_count, "input");
-  check_order(outputs, output_count, "output");
+  symmetric_ = input_count == output_count &&
+               (inputs == outputs || std::equal(inputs, inputs + 4 * input_count, outputs));
+  for (int a = 0; a < 3; ++a) symmetric_ = symmetric_ && 2 * geometry.first[a] == -geometry.step[a] * (geometry.size[a] - 1);
+  if (inputs != outputs) check_order(outputs, output_count, "output");
   build(inputs, outputs, geometry, threads);
 }
 
@@ -128,7 +138,7 @@ void KernelMap::build(const int32_t* inputs, const int32_t* outputs, const Geome
   std::vector<Stored> parts(tasks);
   forward_.starts.assign(tiles * volume_ + 1, 0);
   parallel_for(tasks, threads, [&](int64_t task) {
-    std::vector<std::vector<int32_t>> sources(volume_), rows(volume_);
+    Found found(volume_);
     const int64_t columns = int64_t{geometry.size[0]} * geometry.size[1];
     std::vector<size_t> positions(columns);
     const int64_t first_tile = task * kTilesOfTask, last_tile = std::min(tiles, first_tile + kTilesOfTask);
@@ -137,14 +147,13 @@ void KernelMap::build(const int32_t* inputs, const int32_t* outputs, const Geome
     for (int64_t tile = first_tile; tile < last_tile; ++tile) {
       const int64_t first = tile * kTileRows, last = std::min(outputs_, first + kTileRows);
       for (int64_t c = 0; c < columns; ++c)
-        match_column(search, first, last, c % geometry.size[0], c / geometry.size[0], positions[c], sources.data(),
-                     rows.data());
+        match_column(search, first, last, c % geometry.size[0], c / geometry.size[0], positions[c], found);
       for (int64_t k = 0; k < volume_; ++k) {
-        forward_.starts[tile * volume_ + k + 1] = static_cast<int64_t>(sources[k].size());
-        parts[task].sources.insert(parts[task].sources.end(), sources[k].begin(), sources[k].end());
-        parts[task].rows.insert(parts[task].rows.end(), rows[k].begin(), rows[k].end());
-        sources[k].clear();
-        rows[k].clear();
+        const int64_t begin = k * kTileRows, end = begin + found.counts[k];
+        forward_.starts[tile * volume_ + k + 1] = found.counts[k];
+        parts[task].sources.insert(parts[task].sources.end(), found.sources.begin() + begin, found.sources.begin() + end);
+        parts[task].rows.insert(parts[task].rows.end(), found.rows.begin() + begin, found.rows.begin() + end);
+        found.counts[k] = 0;
       }
     }
   });
@@ -182,19 +191,20 @@ void KernelMap::transpose() {
   });
 }
 
-PairLists KernelMap::view(const Stored& stored, int64_t targets) const {
+PairLists KernelMap::view(const Stored& stored, int64_t targets, bool mirrored) const {
   return {kTileRows, (targets + kTileRows - 1) / kTileRows, targets, volume_, stored.starts.data(),
-          stored.sources.data(), stored.rows.data()};
+          stored.sources.data(), stored.rows.data(), mirrored};
 }
 
 PairLists KernelMap::lists(bool transposed) {
-  if (!transposed) return view(forward_, outputs_);
+  if (!transposed) return view(forward_, outputs_, false);
+  if (symmetric_) return view(forward_, outputs_, true);
   std::lock_guard<std::mutex> lock(guard_);
   if (!transposed_) {
     transpose();
     transposed_ = true;
   }
-  return view(backward_, inputs_);
+  return view(backward_, inputs_, false);
 }
 
 }  // namespace spikevox

@@ -38,11 +38,12 @@ class KernelMap {
   };
   void build(const int32_t* inputs, const int32_t* outputs, const Geometry& geometry, int threads);
   void transpose();
-  PairLists view(const Stored& stored, int64_t targets) const;
+  PairLists view(const Stored& stored, int64_t targets, bool mirrored) const;
 
   int64_t inputs_, outputs_, volume_;
   Stored forward_, backward_;
   bool transposed_ = false;
+  bool symmetric_;
   std::mutex guard_;
 };
 

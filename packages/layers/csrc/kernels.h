@@ -10,9 +10,13 @@ struct PairLists {
   int64_t tiles;
   int64_t targets;
   int64_t volume;
-  const int64_t* starts;   // (tiles * volume + 1): pairs of tile t and offset k begin at [t * volume + k]
+  const int64_t* starts;   // (tiles * volume + 1): pairs of tile t and list k begin at [t * volume + k]
   const int32_t* sources;  // row that is read
   const int32_t* rows;     // row that is written
+  // Lists belong to the kernel offsets in order, or from the last to the first: so a map of sites onto themselves serves
+  // its own transpose.
+  bool mirrored;
+  int64_t offset(int64_t list) const { return mirrored ? volume - 1 - list : list; }
 };
 
 // Values that are not zero, row after row, channels ascending.
