@@ -130,6 +130,14 @@ def test_an_interrupt_has_its_own_exit_code(monkeypatch, capsys):
     assert "interrupted" in capsys.readouterr().err
 
 
+def test_a_reader_that_goes_early_is_no_error():
+    command = f"{sys.executable} -m spikevox.tasks.cli config {TINY} | head -n 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stdout == "{\n"
+    assert done.stderr == ""
+    assert done.returncode in (0, 141)
+
+
 def test_torchrun_runs_the_command_and_one_process_tells(tmp_path):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m"]
     words = [

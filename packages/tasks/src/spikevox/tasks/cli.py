@@ -1,7 +1,7 @@
 """The ``spikevox`` command: each verb parses, calls one public function, and shows the result.
 
 Exit codes: 0 done; 1 an error that was told on standard error; 2 wrong usage; 3 an error that nobody foresaw;
-130 interrupted.
+130 interrupted; 141 the reader of the output has gone.
 """
 
 import argparse
@@ -26,6 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ["SPIKEVOX_DATA"] = options.data
     try:
         options.run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read along (head, less) has gone; nothing is left to be said, not even when Python flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (Exception, KeyboardInterrupt) as error:
         if options.debug:
             raise

@@ -1,0 +1,155 @@
+"""Training step of encoder T (forward, backward, optimiser) on our kernels against MinkowskiEngine; one thread, CPU time.
+
+The peer is written as a user of MinkowskiEngine alone writes it: its convolutions, batch normalisation and pooling, one
+coordinate manager, I-LIF as an autograd function, residuals on features. Both start from the same weights, whose loss is
+compared first, and step with the same fused AdamW. Rounds take turns; the figure is the median.
+
+    SPIKEVOX_DATA=data python benchmarks/training_step.py [--rounds 9] [--batch 16]
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from spikevox.encoding import VoxelBatch, VoxelGrid, collate, voxelize
+from spikevox.layers import integer_spike, native
+from spikevox.layers.backbones import Encoder
+from spikevox.layers.backends import minkowski
+from spikevox.tasks.classification import Classifier
+from spikevox.tasks.datasets import ModelNet
+
+
+class Peer(nn.Module):
+    """Encoder T with head, in MinkowskiEngine; parameters in the order of ours."""
+
+    def __init__(self, in_channels: int, classes: int) -> None:
+        super().__init__()
+        self.engine = minkowski.load()
+        channels = (16, 16, 32, 64, 128)
+        self.stem = nn.ModuleList([self._unit(in_channels, 16), self._unit(16, 16), self._unit(16, 16)])
+        self.stages = nn.ModuleList(
+            nn.ModuleList([self._unit(a, b, kernel=2, stride=2), *(self._unit(b, b) for _ in range(3))])
+            for a, b in pairwise(channels)
+        )
+        self.head = self.engine.MinkowskiLinear(channels[-1], classes)
+        self.pool = self.engine.MinkowskiGlobalAvgPooling()
+
+    def _unit(self, a: int, b: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+        conv = self.engine.MinkowskiConvolution(a, b, kernel_size=kernel, stride=stride, dimension=3)
+        return nn.Sequential(conv, self.engine.MinkowskiBatchNorm(b, eps=1e-3, momentum=0.1))
+
+    def _spikes(self, x: Any) -> Any:
+        return self._with(x, integer_spike(x.F, 4))
+
+    def _with(self, x: Any, features: Tensor) -> Any:
+        return self.engine.SparseTensor(
+            features, coordinate_map_key=x.coordinate_map_key, coordinate_manager=x.coordinate_manager
+        )
+
+    def forward(self, coordinates: Tensor, features: Tensor) -> Tensor:
+        """Logits (B, classes)."""
+        x = self.engine.SparseTensor(features, coordinates)
+        x = self.stem[0](x)
+        for unit in self.stem[1:]:
+            x = unit(self._spikes(x))
+        for down, first, second, third in self.stages:
+            x = down(self._spikes(x))
+            f = first(self._spikes(x))
+            f = self._with(f, f.F + x.F)
+            y = third(self._spikes(second(self._spikes(f))))
+            x = self._with(y, y.F + f.F)
+        return self.pool(self.head(x)).F
+
+
+def copy_weights(ours: nn.Module, peer: nn.Module) -> None:
+    """Both list stem, stages and head in the same order."""
+    with torch.no_grad():
+        for source, target in zip(ours.parameters(), peer.parameters(), strict=True):
+            target.copy_(source.reshape(target.shape))
+
+
+def step_of(forward: Callable[[], Tensor], labels: Tensor, network: nn.Module) -> Callable[[], float]:
+    """One training step that returns its loss."""
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
+
+    def step() -> float:
+        loss = nn.functional.cross_entropy(forward(), labels)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        return float(loss.detach())
+
+    return step
+
+
+def measure(name: str, batch: VoxelBatch, rounds: int) -> float:
+    """Prints a row and returns the ratio."""
+    classes = 40
+    torch.manual_seed(0)
+    encoder = Encoder("T", in_channels=batch.features.shape[1], batch_norm_momentum=0.1)
+    ours = Classifier(encoder, classes, backend="compiled")
+    peer = Peer(batch.features.shape[1], classes)
+    copy_weights(ours, peer)
+    labels = torch.arange(batch.batch_size) % classes
+    steps = {
+        "ours": step_of(lambda: ours(*batch), labels, ours),
+        "theirs": step_of(lambda: peer(batch.coordinates, batch.features), labels, peer),
+    }
+    # One neuron at a tie may fire or not with the order of a sum; the loss of many neurons stays close.
+    first = {key: step() for key, step in steps.items()}
+    if abs(first["ours"] - first["theirs"]) > 0.05 * first["theirs"]:
+        raise SystemExit(f"{name}: the losses differ: {first}")
+    times: dict[str, list[float]] = {key: [] for key in steps}
+    for _ in range(rounds + 2):
+        for key, step in steps.items():
+            start = time.process_time()
+            step()
+            times[key].append(1e3 * (time.process_time() - start))
+    ours_time, their_time = (median(times[key][2:]) for key in ("ours", "theirs"))
+    ratio = their_time / ours_time
+    print(f"{name:<34}{len(batch.coordinates):>8}{ours_time:>10.1f}{their_time:>18.1f}{ratio:>8.2f}", flush=True)
+    return ratio
+
+
+def modelnet10(root: Path, count: int) -> VoxelBatch:
+    """Clean views of every hundredth shape."""
+    data = ModelNet("test", data_root=root / "modelnet10", grid={"voxel_size": 0.05, "origin": "minimum"})
+    return collate([data[i] for i in range(0, 40 * count, 40)])
+
+
+def larger_shapes(root: Path, count: int) -> VoxelBatch:
+    """Shapes of 4,096 points."""
+    with np.load(root / "modelnet40" / "sample_4096_normals.npz", allow_pickle=False) as file:
+        clouds = file["points_q"][:count] / 32000
+    return collate([voxelize(cloud, VoxelGrid(0.03, origin="minimum")) for cloud in clouds])
+
+
+def main() -> None:
+    """Prints a row an input."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("SPIKEVOX_DATA", "data")))
+    options = parser.parse_args()
+    if not native.available() or not minkowski.available():
+        raise SystemExit(f"needs both engines: {native.reason_absent() or 'MinkowskiEngine is not installed'}")
+    if not (options.data / "modelnet10").is_dir():
+        raise SystemExit(f"no modelnet10 in {options.data}: set SPIKEVOX_DATA to the folder of the data")
+    torch.set_num_threads(1)
+    print(f"CPU ms a step, batch {options.batch}, one thread, {native.simd()}")
+    print(f"{'input':<34}{'voxels':>8}{'ours':>10}{'MinkowskiEngine':>18}{'ratio':>8}")
+    measure("ModelNet10, 1,024 points", modelnet10(options.data, options.batch), options.rounds)
+    measure("ModelNet40, 4,096 points", larger_shapes(options.data, options.batch), options.rounds)
+
+
+if __name__ == "__main__":
+    main()
