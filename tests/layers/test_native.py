@@ -272,3 +272,17 @@ def test_without_the_library_the_reason_says_what_to_do(monkeypatch, tmp_path):
     native._load.cache_clear()
     with pytest.raises(BackendError, match="the backend 'compiled' is not there"):
         SparseTensor(torch.ones(1, 1), torch.zeros(1, 4, dtype=torch.int32), backend="compiled")
+
+
+def test_sites_that_leave_no_room_around_them_are_convolved_all_the_same():
+    rows = torch.tensor([[0, -(2**29), 0, 0], [0, 0, 2**29, 0], [0, 0, 2**29, 1]], dtype=torch.int32)
+    with pytest.raises(CoordinateRangeError):
+        native.NativeMap(rows, rows, *GEOMETRY)
+    layer = SubmanifoldConv3d(2, 3)
+    results = [
+        layer(SparseTensor(torch.ones(3, 2), rows, batch_size=1, backend=backend))
+        for backend in ("compiled", "torch_ops")
+    ]
+    assert torch.allclose(results[0].features, results[1].features)
+    maps = [y.maps.pairs(y.sites, y.sites, layer.geometry) for y in results]
+    assert all(torch.equal(a, b) for a, b in zip(*maps, strict=True))

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
+#include <cstdlib>
+#include <limits>
 #include <stdexcept>
 #include <string>
 
@@ -15,27 +16,49 @@ constexpr int64_t kTileRows = 256;
 // Tiles that one task searches, so that the start of its search is found once for many rows.
 constexpr int64_t kTilesOfTask = 16;
 
-// Packs (sample, x, y, z) inside the box of a set of sites into one integer that sorts alike.
-struct Box {
-  std::array<int64_t, 4> lower{}, upper{};
+// Packs (sample, x, y, z) into one integer that sorts alike. Around the box of the inputs there is room for every site that
+// an output could ask for, so that steps are added to packed sites without a carry between the axes.
+struct Packing {
+  std::array<int64_t, 4> lower{}, upper{};  // of the sites that can have a match
+  std::array<int64_t, 4> origin{};
   std::array<int, 4> shift{};
 
-  Box(const int32_t* sites, int64_t count) {
+  Packing(const int32_t* sites, int64_t count, const Geometry& geometry) {
     for (int a = 0; a < 4; ++a) lower[a] = upper[a] = count ? sites[a] : 0;
     for (int64_t i = 0; i < count; ++i)
       for (int a = 0; a < 4; ++a) {
         lower[a] = std::min<int64_t>(lower[a], sites[4 * i + a]);
         upper[a] = std::max<int64_t>(upper[a], sites[4 * i + a]);
       }
+    std::array<int64_t, 4> extent;
+    for (int a = 0; a < 4; ++a) {
+      const int64_t near = a ? geometry.first[a - 1] : 0;
+      const int64_t far = a ? near + geometry.step[a - 1] * (geometry.size[a - 1] - 1) : 0;
+      const int64_t reach = std::max(std::abs(near), std::abs(far));
+      lower[a] -= reach;
+      upper[a] += reach;
+      origin[a] = lower[a] - reach;
+      extent[a] = upper[a] + reach - origin[a];
+    }
     int total = 0;
     for (int a = 3; a >= 0; --a) {
       shift[a] = total;
-      for (int64_t extent = upper[a] - lower[a]; extent; extent >>= 1) ++total;
+      for (; extent[a]; extent[a] >>= 1) ++total;
     }
     if (total > 62) throw std::range_error("the sites span a box of " + std::to_string(total) + " bits, at most 62 fit");
   }
-  bool holds(int axis, int64_t value) const { return value >= lower[axis] && value <= upper[axis]; }
-  int64_t part(int axis, int64_t value) const { return (value - lower[axis]) << shift[axis]; }
+  // Negative where no input can match.
+  int64_t key(const int32_t* site) const {
+    int64_t result = 0;
+    for (int a = 0; a < 4; ++a) {
+      if (site[a] < lower[a] || site[a] > upper[a]) return -1;
+      result |= (site[a] - origin[a]) << shift[a];
+    }
+    return result;
+  }
+  int64_t step(int64_t x, int64_t y, int64_t z) const {
+    return x * (int64_t{1} << shift[1]) + y * (int64_t{1} << shift[2]) + z * (int64_t{1} << shift[3]);
+  }
 };
 
 void check_order(const int32_t* sites, int64_t count, const char* name) {
@@ -45,13 +68,6 @@ void check_order(const int32_t* sites, int64_t count, const char* name) {
                                   " does not");
 }
 
-struct Search {
-  const Box& box;
-  const std::vector<int64_t>& keys;
-  const int32_t* outputs;
-  const Geometry& geometry;
-};
-
 // Matches of one tile: up to kTileRows for each kernel offset.
 struct Found {
   explicit Found(int64_t volume) : sources(volume * kTileRows), rows(volume * kTileRows), counts(volume) {}
@@ -59,55 +75,35 @@ struct Found {
   std::vector<int64_t> counts;
 };
 
-// Matches of the rows [first, last) for the kernel offsets (jx, jy, *): as rows ascend, so do the keys that are looked
-// for, and one walk along the inputs finds them all.
-void match_column(const Search& search, int64_t first, int64_t last, int jx, int jy, size_t& position, Found& found) {
-  const Geometry& g = search.geometry;
-  const Box& box = search.box;
-  const int64_t* keys = search.keys.data();
-  const size_t count = search.keys.size();
-  const int64_t reach = g.step[2] * (g.size[2] - 1);
-  size_t p = position;
+// Matches of the rows [first, last) for the kernel offsets (jx, jy, *), which `column` is the first of: as rows ascend, so
+// do the keys that are looked for, and one walk along the inputs finds them all. `inputs` ends with a key above all others.
+struct Column {
+  int64_t offset;  // kernel offset of jz = 0
+  int64_t plane;   // distance of the offsets of jz and jz + 1
+  int64_t move;    // from a packed output to the packed input of jz = 0
+  int64_t step, reach;
+};
+
+void match_column(const int64_t* inputs, const int64_t* outputs, int64_t first, int64_t last, const Column& column,
+                  int64_t& position, Found& found) {
+  int64_t p = position;
   for (int64_t row = first; row < last; ++row) {
-    const int32_t* o = search.outputs + 4 * row;
-    const int64_t x = o[1] + g.first[0] + jx * g.step[0], y = o[2] + g.first[1] + jy * g.step[1];
-    if (!box.holds(0, o[0]) || !box.holds(1, x) || !box.holds(2, y)) continue;
-    const int64_t lowest = o[3] + g.first[2];
-    const int64_t from = std::max(lowest, box.lower[3]), to = std::min(lowest + reach, box.upper[3]);
-    if (from > to) continue;
-    const int64_t column = box.part(0, o[0]) | box.part(1, x) | box.part(2, y);
-    const int64_t begin = column | box.part(3, from), end = column | box.part(3, to);
-    while (p < count && keys[p] < begin) ++p;
-    for (size_t q = p; q < count && keys[q] <= end; ++q) {
-      const int64_t distance = (keys[q] - column) + box.lower[3] - lowest;
-      if (distance % g.step[2]) continue;
-      const int64_t k = jx + g.size[0] * (jy + g.size[1] * (distance / g.step[2]));
+    if (outputs[row] < 0) continue;
+    const int64_t begin = outputs[row] + column.move, end = begin + column.reach;
+    while (inputs[p] < begin) ++p;
+    for (int64_t q = p; inputs[q] <= end; ++q) {
+      int64_t jz = inputs[q] - begin;
+      if (column.step != 1) {
+        if (jz % column.step) continue;
+        jz /= column.step;
+      }
+      const int64_t k = column.offset + jz * column.plane;
       const int64_t at = k * kTileRows + found.counts[k]++;
       found.sources[at] = static_cast<int32_t>(q);
       found.rows[at] = static_cast<int32_t>(row);
     }
   }
   position = p;
-}
-
-// First input that a row's search could need.
-size_t start_of(const Search& search, int64_t row, int jx, int jy) {
-  const Geometry& g = search.geometry;
-  const Box& box = search.box;
-  const int32_t* o = search.outputs + 4 * row;
-  const int64_t wanted[4] = {o[0], o[1] + g.first[0] + jx * g.step[0], o[2] + g.first[1] + jy * g.step[1],
-                             o[3] + g.first[2]};
-  int64_t key = 0;
-  for (int a = 0; a < 4; ++a) {
-    if (wanted[a] > box.upper[a]) {
-      // Everything below this prefix is smaller: go on behind it.
-      const int64_t next = key + (int64_t{1} << (a ? box.shift[a - 1] : 62));
-      return std::lower_bound(search.keys.begin(), search.keys.end(), next) - search.keys.begin();
-    }
-    if (wanted[a] < box.lower[a]) break;
-    key |= box.part(a, wanted[a]);
-  }
-  return std::lower_bound(search.keys.begin(), search.keys.end(), key) - search.keys.begin();
 }
 
 }  // namespace
@@ -126,28 +122,37 @@ KernelMap::KernelMap(const int32_t* inputs, int64_t input_count, const int32_t* 
 }
 
 void KernelMap::build(const int32_t* inputs, const int32_t* outputs, const Geometry& geometry, int threads) {
-  const Box box(inputs, inputs_);
-  std::vector<int64_t> keys(inputs_);
-  for (int64_t i = 0; i < inputs_; ++i) {
-    keys[i] = 0;
-    for (int a = 0; a < 4; ++a) keys[i] |= box.part(a, inputs[4 * i + a]);
-  }
-  const Search search{box, keys, outputs, geometry};
+  const Packing packing(inputs, inputs_, geometry);
+  std::vector<int64_t> keys(inputs_ + 1), wanted(outputs_);
+  for (int64_t i = 0; i < inputs_; ++i) keys[i] = packing.key(inputs + 4 * i);
+  keys[inputs_] = std::numeric_limits<int64_t>::max();
+  for (int64_t i = 0; i < outputs_; ++i) wanted[i] = packing.key(outputs + 4 * i);
+  std::vector<Column> columns;
+  for (int jy = 0; jy < geometry.size[1]; ++jy)
+    for (int jx = 0; jx < geometry.size[0]; ++jx)
+      columns.push_back({jx + int64_t{geometry.size[0]} * jy, int64_t{geometry.size[0]} * geometry.size[1],
+                         packing.step(geometry.first[0] + jx * geometry.step[0],
+                                      geometry.first[1] + jy * geometry.step[1], geometry.first[2]),
+                         geometry.step[2], geometry.step[2] * (geometry.size[2] - 1)});
   const int64_t tiles = (outputs_ + kTileRows - 1) / kTileRows;
   const int64_t tasks = (tiles + kTilesOfTask - 1) / kTilesOfTask;
   std::vector<Stored> parts(tasks);
   forward_.starts.assign(tiles * volume_ + 1, 0);
   parallel_for(tasks, threads, [&](int64_t task) {
     Found found(volume_);
-    const int64_t columns = int64_t{geometry.size[0]} * geometry.size[1];
-    std::vector<size_t> positions(columns);
     const int64_t first_tile = task * kTilesOfTask, last_tile = std::min(tiles, first_tile + kTilesOfTask);
-    for (int64_t c = 0; c < columns; ++c)
-      positions[c] = start_of(search, first_tile * kTileRows, c % geometry.size[0], c / geometry.size[0]);
+    // The walks begin where the first row that can match begins.
+    int64_t row = first_tile * kTileRows;
+    while (row < std::min(outputs_, last_tile * kTileRows) && wanted[row] < 0) ++row;
+    std::vector<int64_t> positions;
+    for (const Column& column : columns)
+      positions.push_back(row < outputs_ && wanted[row] >= 0
+                              ? std::lower_bound(keys.begin(), keys.end(), wanted[row] + column.move) - keys.begin()
+                              : 0);
     for (int64_t tile = first_tile; tile < last_tile; ++tile) {
       const int64_t first = tile * kTileRows, last = std::min(outputs_, first + kTileRows);
-      for (int64_t c = 0; c < columns; ++c)
-        match_column(search, first, last, c % geometry.size[0], c / geometry.size[0], positions[c], found);
+      for (size_t c = 0; c < columns.size(); ++c)
+        match_column(keys.data(), wanted.data(), first, last, columns[c], positions[c], found);
       for (int64_t k = 0; k < volume_; ++k) {
         const int64_t begin = k * kTileRows, end = begin + found.counts[k];
         forward_.starts[tile * volume_ + k + 1] = found.counts[k];

@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from spikevox.encoding.errors import CoordinateRangeError
 from spikevox.layers import native
 from spikevox.layers.backends.geometry import KernelGeometry, Triple
+from spikevox.layers.backends.torch_ops import TorchEngine
 
 
 class _Sites(NamedTuple):
@@ -20,26 +22,39 @@ class CompiledEngine:
 
     name = "compiled"
 
+    def __init__(self) -> None:
+        self._plain = TorchEngine()
+
     def insert(self, coordinates: Tensor, tensor_stride: Triple) -> _Sites:
         """Takes in unique, ascending sites (N, 4) int32."""
         return _Sites(coordinates.contiguous(), tensor_stride)
 
-    def kernel_map(self, inputs: _Sites, outputs: _Sites, geometry: KernelGeometry) -> native.NativeMap:
+    def kernel_map(self, inputs: _Sites, outputs: _Sites, geometry: KernelGeometry) -> Any:
         """Matches the sites of two sets under a kernel geometry."""
         stride = inputs.tensor_stride
         x, y, z = (-p * s for p, s in zip(geometry.padding, stride, strict=True))
         dx, dy, dz = (d * s for d, s in zip(geometry.dilation, stride, strict=True))
-        return native.NativeMap(inputs.coordinates, outputs.coordinates, geometry.kernel_size, (x, y, z), (dx, dy, dz))
+        try:
+            return native.NativeMap(
+                inputs.coordinates, outputs.coordinates, geometry.kernel_size, (x, y, z), (dx, dy, dz)
+            )
+        except CoordinateRangeError:
+            # The library needs some room around the sites; without any, the plainer engine may still address them.
+            return self._plain.kernel_map(
+                self._plain.insert(inputs.coordinates, inputs.tensor_stride),
+                self._plain.insert(outputs.coordinates, outputs.tensor_stride),
+                geometry,
+            )
 
-    def convolve(
-        self, features: Tensor, weight: Tensor, kernel_map: native.NativeMap, *, transposed: bool = False
-    ) -> Tensor:
+    def convolve(self, features: Tensor, weight: Tensor, kernel_map: Any, *, transposed: bool = False) -> Tensor:
         """Features (N_out, C_out) from features (N_in, C_in) and weight (K, C_in, C_out)."""
+        if not isinstance(kernel_map, native.NativeMap):
+            return self._plain.convolve(features, weight, kernel_map, transposed=transposed)
         return _EventConvolution.apply(features, weight, kernel_map, transposed)
 
-    def pairs(self, kernel_map: native.NativeMap) -> tuple[Tensor, Tensor, Tensor]:
+    def pairs(self, kernel_map: Any) -> tuple[Tensor, Tensor, Tensor]:
         """Plain int64 arrays (offset, in_row, out_row), one entry a match, ordered by offset."""
-        return kernel_map.pairs()
+        return kernel_map.pairs() if isinstance(kernel_map, native.NativeMap) else self._plain.pairs(kernel_map)
 
     def check(self, features: Tensor) -> None:
         """Takes float32 and float64 on the CPU; anything else raises TypeError."""
