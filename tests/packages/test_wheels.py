@@ -2,8 +2,10 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,9 @@ pytestmark = pytest.mark.slow
 TOOLS = ["pytest", "hypothesis"]
 
 
-def run(*command, **options):
+def run(*command, variables=None, **options):
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHONPATH", "PYTEST"))}
+    environment |= variables or {}
     result = subprocess.run(
         list(map(str, command)),
         capture_output=True,
@@ -75,6 +78,20 @@ def test_encoding_alone(environment, tmp_path):
         python, "-c", "import importlib.util as u; print(u.find_spec('spikevox.layers'), u.find_spec('mmengine'))"
     )
     assert absent.split() == ["None", "None"]
+
+
+def test_layers_are_packed_without_a_compiler_too(tmp_path):
+    source = tmp_path / "layers"
+    shutil.copytree(ROOT / "packages" / "layers", source, ignore=shutil.ignore_patterns("build", "*.so", "*.egg-info"))
+    pip = (sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "--wheel-dir")
+    packed = {}
+    for name, compiler in (("with", {}), ("without", {"CC": "/bin/false", "CXX": "/bin/false"})):
+        run(*pip, tmp_path / name, source, variables=compiler)
+        shutil.rmtree(source / "build")
+        (wheel,) = (tmp_path / name).glob("*.whl")
+        packed[name] = set(zipfile.ZipFile(wheel).namelist())
+    assert packed["with"] - packed["without"] == {"spikevox/layers/_native.so"}
+    assert packed["without"] < packed["with"]
 
 
 def test_layers_without_minkowski_engine(environment, tmp_path):
