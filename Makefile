@@ -10,7 +10,7 @@ ifneq ($(wildcard data),)
 export SPIKEVOX_DATA ?= $(CURDIR)/data
 endif
 
-.PHONY: help setup demo test test-slow test-oldest coverage mutants bench lint docs wheels clean check-system
+.PHONY: help setup demo test test-slow test-oldest coverage mutants sanitize bench lint docs wheels clean check-system
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,9 @@ coverage: $(STAMP) ## lines of the packages that the tests reach
 mutants: $(STAMP) ## break the code in 100 small ways and count how many the tests notice
 	$(PYTHON) -m pip install -q -c constraints.txt cosmic-ray
 	$(PYTHON) tools/mutate.py
+
+sanitize: $(STAMP) ## tests of the compiled library under AddressSanitizer and UndefinedBehaviorSanitizer
+	bash tools/sanitize.sh $(VENV)
 
 bench: $(STAMP) ## every benchmark; each prints ratios to a peer in the same run
 	@for file in benchmarks/*.py; do echo "== $$file"; $(PYTHON) $$file || exit 1; done
