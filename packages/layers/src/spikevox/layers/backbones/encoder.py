@@ -1,12 +1,12 @@
 """E-3DSNN's encoder in its four sizes."""
 
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from torch import nn
 
-from spikevox.layers.blocks import BasicBlock, Down, Parts
+from spikevox.layers.backbones.backbone import Backbone
+from spikevox.layers.blocks import BasicBlock, Down
 from spikevox.layers.errors import LayerError
 from spikevox.layers.stem import SpikeVoxelStem
 
@@ -27,17 +27,14 @@ SIZES = {
 }
 
 
-class Encoder(nn.Module):
+class Encoder(Backbone):
     """Stem and four stages, each a down-sampling by 2 and residual blocks (E-3DSNN, section 2.1 of its code).
 
     Args:
         size: ``"T"``, ``"S"``, ``"L"`` or ``"H"``.
         in_channels: columns of the voxel features.
         width: factor on all channels; 0.5 is a quarter of the parameters.
-        neuron: a name of ``NEURONS``, or anything that makes a neuron when called; ``"relu"`` is the control.
-        neuron_options: passed to the neuron.
-        batch_norm_momentum: share of a new batch in the running statistics.
-        synchronise: normalise over all processes of a distributed run.
+        **options: see :class:`Backbone`.
 
     Attributes:
         out_channels: C of the output.
@@ -56,18 +53,14 @@ class Encoder(nn.Module):
         in_channels: int,
         *,
         width: float = 1.0,
-        neuron: str | Callable[..., nn.Module] = "ilif",
-        neuron_options: dict[str, Any] | None = None,
-        batch_norm_momentum: float = 0.01,
-        synchronise: bool = False,
+        **options: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(**options)
         if size not in SIZES:
             raise LayerError(f"unknown encoder size {size!r}; there are {', '.join(SIZES)}.")
         if not 0 < width <= 8:
             raise LayerError(f"width must lie in (0, 8], got {width}.")
-        norm = {"momentum": batch_norm_momentum, "synchronise": synchronise}
-        parts = Parts(neuron=neuron, neuron_options=dict(neuron_options or {}), norm_options=norm)
+        parts = self.parts
         channels = [max(1, round(c * width)) for c in (SIZES[size].stem, *SIZES[size].stages)]
         self.size = size
         self.in_channels = in_channels

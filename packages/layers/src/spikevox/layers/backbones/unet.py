@@ -1,12 +1,12 @@
 """E-3DSNN's U-Net for segmentation, and a small one for CPUs."""
 
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from torch import nn
 
-from spikevox.layers.blocks import BasicBlock, Down, Parts, Up
+from spikevox.layers.backbones.backbone import Backbone
+from spikevox.layers.blocks import BasicBlock, Down, Up
 from spikevox.layers.errors import LayerError
 from spikevox.layers.stem import SpikeVoxelStem
 
@@ -26,17 +26,14 @@ UNET_SIZES = {
 }
 
 
-class UNet(nn.Module):
+class UNet(Backbone):
     """Stem, four stages down by 2, four up, each up joined with the membrane of the way down (E-3DSNN, section 2.2).
 
     Args:
         in_channels: columns of the voxel features.
         size: ``"base"``, the published one (20,049,683 parameters with 4 inputs and a 19-class linear head), or
             ``"small"`` (about a fifteenth of that, for CPUs).
-        neuron: a name of ``NEURONS``, or anything that makes a neuron when called; ``"relu"`` is the control.
-        neuron_options: passed to the neuron.
-        batch_norm_momentum: share of a new batch in the running statistics; short trainings want 0.05 to 0.1.
-        synchronise: normalise over all processes of a distributed run.
+        **options: see :class:`Backbone`.
 
     Attributes:
         out_channels: C of the output.
@@ -54,17 +51,13 @@ class UNet(nn.Module):
         in_channels: int,
         *,
         size: str = "base",
-        neuron: str | Callable[..., nn.Module] = "ilif",
-        neuron_options: dict[str, Any] | None = None,
-        batch_norm_momentum: float = 0.01,
-        synchronise: bool = False,
+        **options: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(**options)
         if size not in UNET_SIZES:
             raise LayerError(f"unknown U-Net size {size!r}; there are {', '.join(UNET_SIZES)}.")
         shape = UNET_SIZES[size]
-        norm = {"momentum": batch_norm_momentum, "synchronise": synchronise}
-        parts = Parts(neuron=neuron, neuron_options=dict(neuron_options or {}), norm_options=norm)
+        parts = self.parts
         self.size = size
         self.in_channels = in_channels
         self.out_channels = shape.decoder[-1]

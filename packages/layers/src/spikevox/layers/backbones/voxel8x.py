@@ -1,12 +1,13 @@
 """The spiking backbone of E-3DSNN's KITTI detector: three stages down by 2, then one in height."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from torch import nn
 
+from spikevox.layers.backbones.backbone import Backbone
 from spikevox.layers.backends.geometry import triple
-from spikevox.layers.blocks import BasicBlock, Down, Parts
+from spikevox.layers.blocks import BasicBlock, Down
 from spikevox.layers.conv import SparseConv3d
 from spikevox.layers.errors import LayerError
 from spikevox.layers.stem import SpikeVoxelStem
@@ -39,7 +40,7 @@ class Voxel8xOutput(NamedTuple):
     membranes: tuple[Any, Any, Any]
 
 
-class Voxel8x(nn.Module):
+class Voxel8x(Backbone):
     """Spiking form of the 3D backbone of Voxel R-CNN (E-3DSNN, section 2.3; published code: k3 s2 p1 down-sampling).
 
     Args:
@@ -47,10 +48,7 @@ class Voxel8x(nn.Module):
         size: ``"base"``, the published one (1,722,368 parameters with 4 inputs), or ``"small"``, for CPUs.
         grid: sites of the input along x, y, z; KITTI has (1408, 1600, 41). Output sites that a dense convolution over
             this grid would not have are left out. By default the grid has no bounds.
-        neuron: a name of ``NEURONS``, or anything that makes a neuron when called.
-        neuron_options: passed to the neuron.
-        batch_norm_momentum: share of a new batch in the running statistics.
-        synchronise: normalise over all processes of a distributed run.
+        **options: see :class:`Backbone`.
 
     Attributes:
         out_channels: C of the spikes.
@@ -70,17 +68,13 @@ class Voxel8x(nn.Module):
         *,
         size: str = "base",
         grid: Sequence[int] | None = None,
-        neuron: str | Callable[..., nn.Module] = "ilif",
-        neuron_options: dict[str, Any] | None = None,
-        batch_norm_momentum: float = 0.01,
-        synchronise: bool = False,
+        **options: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(**options)
         if size not in VOXEL8X_SIZES:
             raise LayerError(f"unknown Voxel8x size {size!r}; there are {', '.join(VOXEL8X_SIZES)}.")
         shape = VOXEL8X_SIZES[size]
-        norm = {"momentum": batch_norm_momentum, "synchronise": synchronise}
-        parts = Parts(neuron=neuron, neuron_options=dict(neuron_options or {}), norm_options=norm)
+        parts = self.parts
         self.size = size
         self.in_channels = in_channels
         self.out_channels = shape.out
