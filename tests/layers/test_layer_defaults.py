@@ -65,10 +65,23 @@ def test_a_negative_padding_is_refused(pool):
 
 
 def test_psn_starts_at_a_threshold_of_one():
-    neuron = PSN(4)
+    neuron = PSN(4, decay=None)
     assert neuron.bias.tolist() == [-1.0] * 4
     assert neuron.weight.abs().max() <= 0.5
     assert neuron.weight.std() > 0.1
+
+
+def test_psn_starts_as_a_lif_neuron_that_is_never_reset():
+    neuron = PSN(3, decay=0.25)
+    assert neuron.weight.tolist() == [[1.0, 0.0, 0.0], [0.25, 1.0, 0.0], [0.0625, 0.25, 1.0]]
+    charge = torch.rand(3, 100, generator=torch.Generator().manual_seed(0))
+    membrane = charge[0]
+    expected = [membrane >= 1]
+    for step in (1, 2):
+        membrane = 0.25 * membrane + charge[step]
+        expected.append(membrane >= 1)
+    assert torch.equal(neuron(charge), torch.stack(expected).float())
+    assert PSN(2, decay=0.0).weight.tolist() == [[1.0, 0.0], [0.0, 1.0]]
 
 
 def test_the_default_window_is_one_threshold_wide():

@@ -57,7 +57,7 @@ def test_adaptive_lif_equals_numpy_and_fires_less():
 
 
 def test_psn_equals_numpy():
-    neuron = PSN(STEPS).double()
+    neuron = PSN(STEPS, decay=None).double()
     weight, bias = neuron.weight.detach().numpy(), neuron.bias.detach().numpy()
     assert np.array_equal(run(neuron), oracle.parallel(INPUT, weight, bias))
 
@@ -98,7 +98,7 @@ def test_gradients_of_adaptive_lif_equal_back_propagation_by_hand():
 
 
 def test_gradients_of_psn_equal_those_by_hand():
-    neuron = PSN(STEPS, surrogate="sigmoid").double()
+    neuron = PSN(STEPS, decay=None, surrogate="sigmoid").double()
     weight, bias = neuron.weight.detach().numpy(), neuron.bias.detach().numpy()
     for found, expected in zip(gradients(neuron), gradient.parallel(INPUT, UPPER, weight, bias), strict=True):
         close(found, expected)
@@ -176,6 +176,7 @@ def test_decay_of_plif_is_learned():
         (lambda: AdaptiveLIF(adaptation=-1), "adaptation must be at least 0"),
         (lambda: AdaptiveLIF(recovery=2), "recovery must lie in"),
         (lambda: PSN(0), "time_steps must be at least 1"),
+        (lambda: PSN(4, decay=1.5), r"decay must lie in \[0, 1\], got 1.5"),
         (lambda: PSN(4, stateful=True), "keeps no state between calls"),
         (lambda: LIF(stateful=True, carry="copy"), "carry must be 'error' or 'match'"),
         (lambda: build_neuron("lift"), "unknown neuron 'lift'; there are ilif"),
