@@ -33,6 +33,7 @@ def experiment(neuron: str, seed: int, epochs: int) -> dict[str, Any]:
         "model.encoder.width=0.5",
         f"model.encoder.neuron={neuron}",
         f"model.time_steps={TIME_STEPS[neuron]}",
+        "model.backend=auto",
         f"epochs={epochs}",
         f"warm_up={epochs / 6}",
         f"train_cfg.val_interval={epochs}",
