@@ -18,7 +18,7 @@ WIDTHS = (1, 3, 16, 19, 24, 32, 48, 64, 96, 128, 160, 256, 288, 384)
 THERE = [
     name
     for level, name in enumerate(native.SIMD_LEVELS)
-    if native.available() and native._load().spikevox_simd_name(level)
+    if native.available() and native.library().spikevox_simd_name(level)
 ]
 GEOMETRY = ((3, 3, 3), (-1, -1, -1), (1, 1, 1))
 
@@ -256,10 +256,10 @@ def test_an_unknown_instruction_set_is_named():
 
 
 def test_a_library_of_another_version_is_not_used(monkeypatch):
-    native._load.cache_clear()
+    native.library.cache_clear()
     monkeypatch.setattr(native, "INTERFACE_VERSION", 99)
-    assert "has interface 1, this version needs 99" in native.reason_absent()
-    native._load.cache_clear()
+    assert "has interface 2, this version needs 99" in native.reason_absent()
+    native.library.cache_clear()
 
 
 def test_without_the_library_the_reason_says_what_to_do(monkeypatch, tmp_path):
@@ -267,9 +267,9 @@ def test_without_the_library_the_reason_says_what_to_do(monkeypatch, tmp_path):
     assert not native.available()
     assert "install a C++ compiler" in native.reason_absent()
     (tmp_path / "_native.so").write_bytes(b"no library")
-    native._load.cache_clear()
+    native.library.cache_clear()
     assert not native.available()
-    native._load.cache_clear()
+    native.library.cache_clear()
     with pytest.raises(BackendError, match="the backend 'compiled' is not there"):
         SparseTensor(torch.ones(1, 1), torch.zeros(1, 4, dtype=torch.int32), backend="compiled")
 

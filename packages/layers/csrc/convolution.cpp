@@ -1,18 +1,15 @@
 #include "convolution.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "parallel.h"
 
 namespace spikevox {
 namespace {
 
-constexpr int64_t kRowsOfTask = 4096;
-// Share of values that are not zero above which going through plain rows is faster than through events: for narrow results
-// the cost of an event is finding it.
-double dense_from(int64_t vectors) { return vectors == 1 ? 0.2 : vectors == 2 ? 0.5 : 0.7; }
-
-int64_t padded(int64_t columns, int width) { return (columns + width - 1) / width * width; }
+// Groups of kernel offsets that threads share out in a weight gradient.
+constexpr int64_t kOffsetGroups = 4;
 
 // The table with its columns filled up with zeros to whole vectors; `kept` owns it where it had to be made.
 template <class T>
@@ -32,36 +29,6 @@ void unpad(const std::vector<T>& table, int64_t rows, int64_t columns, int64_t w
 }  // namespace
 
 template <class T>
-EventTable<T>::EventTable(const T* table, int64_t row_count, int64_t channel_count, int threads)
-    : rows(row_count), channels(channel_count), starts(row_count + 1, 0) {
-  const int64_t tasks = (rows + kRowsOfTask - 1) / kRowsOfTask;
-  auto each_task = [&](auto&& visit) {
-    parallel_for(tasks, threads, [&](int64_t task) {
-      for (int64_t r = task * kRowsOfTask; r < std::min(rows, (task + 1) * kRowsOfTask); ++r) visit(r);
-    });
-  };
-  each_task([&](int64_t r) {
-    int64_t found = 0;
-    for (int64_t c = 0; c < channels; ++c) found += table[r * channels + c] != 0;
-    starts[r + 1] = found;
-  });
-  for (int64_t r = 0; r < rows; ++r) starts[r + 1] += starts[r];
-  numbers.resize(starts.back());
-  values.resize(starts.back());
-  each_task([&](int64_t r) {
-    int64_t at = starts[r];
-    const int64_t end = starts[r + 1];
-    // Written first, kept only where it counts: no branch that a processor would guess wrong.
-    for (int64_t c = 0; at < end; ++c) {
-      const T value = table[r * channels + c];
-      numbers[at] = static_cast<uint16_t>(c);
-      values[at] = value;
-      at += value != 0;
-    }
-  });
-}
-
-template <class T>
 void convolve(const Kernels<T>& kernels, const PairLists& lists, const EventTable<T>* events, const T* x,
               int64_t in_channels, const T* weight, int64_t out_channels, T* result, int threads) {
   const int64_t wide = padded(out_channels, kernels.width);
@@ -72,12 +39,15 @@ void convolve(const Kernels<T>& kernels, const PairLists& lists, const EventTabl
     kept_result.resize(lists.targets * wide);
     y = kept_result.data();
   }
-  const bool sparse = events && events->count() <= dense_from(wide / kernels.width) * events->rows * events->channels;
+  const bool sparse = events && events->count() <= dense_from(wide / kernels.width) * events->rows() * events->channels();
   parallel_for(lists.tiles, threads, [&](int64_t tile) {
+    const int64_t first = tile * lists.tile_rows, last = std::min(lists.targets, first + lists.tile_rows);
+    T* rows = y + first * wide;
+    std::fill(rows, y + last * wide, T(0));
     if (sparse)
-      kernels.tile_from_events(lists, tile, events->view(), padded_weight, in_channels, wide, y);
+      kernels.tile_from_events(lists, tile, events->view(), padded_weight, in_channels, wide, rows);
     else
-      kernels.tile_from_values(lists, tile, x, padded_weight, in_channels, wide, y);
+      kernels.tile_from_values(lists, tile, x, in_channels, padded_weight, in_channels, wide, rows);
   });
   if (wide != out_channels) unpad(kept_result, lists.targets, out_channels, wide, result);
 }
@@ -90,17 +60,20 @@ void weight_gradient(const Kernels<T>& kernels, const PairLists& lists, const Ev
   const T* padded_grad = pad(grad, lists.targets, out_channels, wide, kept_grad);
   T* y = result;
   if (wide != out_channels) {
-    kept_result.resize(lists.volume * events.channels * wide);
+    kept_result.resize(lists.volume * events.channels() * wide);
     y = kept_result.data();
   }
-  parallel_for(lists.volume, threads, [&](int64_t k) {
-    kernels.weight_gradient(lists, k, events.view(), padded_grad, events.channels, wide, y + k * events.channels * wide);
+  const int64_t size = events.channels() * wide;
+  std::fill(y, y + lists.volume * size, T(0));
+  // Every group goes through all tiles, one after another: the rows of a tile serve all its offsets while they are at hand.
+  parallel_for(std::min(lists.volume, kOffsetGroups), threads, [&](int64_t group) {
+    for (int64_t tile = 0; tile < lists.tiles; ++tile)
+      for (int64_t list = group; list < lists.volume; list += kOffsetGroups)
+        kernels.weight_gradient(lists, tile, list, events.view(), padded_grad, wide, y + lists.offset(list) * size);
   });
-  if (wide != out_channels) unpad(kept_result, lists.volume * events.channels, out_channels, wide, result);
+  if (wide != out_channels) unpad(kept_result, lists.volume * events.channels(), out_channels, wide, result);
 }
 
-template struct EventTable<float>;
-template struct EventTable<double>;
 template void convolve(const Kernels<float>&, const PairLists&, const EventTable<float>*, const float*, int64_t,
                        const float*, int64_t, float*, int);
 template void convolve(const Kernels<double>&, const PairLists&, const EventTable<double>*, const double*, int64_t,

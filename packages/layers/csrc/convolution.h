@@ -1,25 +1,18 @@
 // Convolutions and their gradients on one instruction set, over threads.
 #pragma once
 #include <cstdint>
-#include <vector>
 
+#include "events.h"
 #include "kernel_map.h"
 #include "kernels.h"
 
 namespace spikevox {
 
-// Owns the values of a feature table (rows, channels) that are not zero.
-template <class T>
-struct EventTable {
-  EventTable(const T* values, int64_t rows, int64_t channels, int threads);
-  Events<T> view() const { return {starts.data(), numbers.data(), values.data()}; }
-  int64_t count() const { return starts.back(); }
+// Share of values that are not zero above which going through plain rows is faster than through events: for narrow results
+// the cost of an event is finding it. `vectors` are those of a row of the result.
+inline double dense_from(int64_t vectors) { return vectors == 1 ? 0.2 : vectors == 2 ? 0.5 : 0.7; }
 
-  int64_t rows, channels;
-  std::vector<int64_t> starts;
-  std::vector<uint16_t> numbers;
-  std::vector<T> values;
-};
+inline int64_t padded(int64_t columns, int width) { return (columns + width - 1) / width * width; }
 
 // result (targets, out_channels) = sum over pairs of x[source] W[offset]. Reads `events` where they are given and sparse
 // enough to pay, else the plain `x`. weight is (volume, in_channels, out_channels).

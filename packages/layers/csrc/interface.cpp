@@ -1,46 +1,12 @@
-// The C interface: plain pointers and numbers in, a code out, 0 for done. Whoever calls checks types and memory layout;
-// sizes that must agree are checked here. No exception leaves this file.
-#include <cstring>
+// The C interface of maps, convolutions and gradients.
+#include "interface.h"
+
 #include <memory>
-#include <new>
-#include <stdexcept>
-#include <string>
 
 #include "convolution.h"
 #include "kernel_map.h"
-#include "kernels.h"
 
-using namespace spikevox;
-
-namespace {
-
-thread_local std::string message;
-
-enum Code { kDone = 0, kInvalid = 1, kRange = 2, kMemory = 3, kOther = 4 };
-
-template <class Work>
-int guarded(Work&& work) {
-  try {
-    work();
-    return kDone;
-  } catch (const std::range_error& error) {
-    message = error.what();
-    return kRange;
-  } catch (const std::invalid_argument& error) {
-    message = error.what();
-    return kInvalid;
-  } catch (const std::bad_alloc&) {
-    message = "out of memory";
-    return kMemory;
-  } catch (const std::exception& error) {
-    message = error.what();
-    return kOther;
-  }
-}
-
-void require(bool holds, const char* what) {
-  if (!holds) throw std::invalid_argument(what);
-}
+namespace spikevox {
 
 const KernelTable* table_of(int level) {
 #ifdef SPIKEVOX_X86
@@ -51,47 +17,45 @@ const KernelTable* table_of(int level) {
 }
 
 template <class T>
-const Kernels<T>& kernels_of(const KernelTable& table);
-template <>
-const Kernels<float>& kernels_of(const KernelTable& table) {
-  return table.f32;
+const Kernels<T>& kernels_of(int level) {
+  const KernelTable* table = table_of(level);
+  require(table, "this processor lacks the instruction set that was asked for");
+  if constexpr (sizeof(T) == sizeof(float))
+    return table->f32;
+  else
+    return table->f64;
 }
-template <>
-const Kernels<double>& kernels_of(const KernelTable& table) {
-  return table.f64;
-}
+
+template const Kernels<float>& kernels_of<float>(int);
+template const Kernels<double>& kernels_of<double>(int);
+
+}  // namespace spikevox
+
+using namespace spikevox;
+
+namespace {
 
 template <class T>
 void run_convolution(int level, KernelMap& map, int transposed, const EventTable<T>* events, const T* x, int64_t rows,
                      int64_t in_channels, const T* weight, int64_t out_channels, T* result, int threads) {
-  const KernelTable* table = table_of(level);
-  require(table, "this processor lacks the instruction set that was asked for");
   require(in_channels > 0 && in_channels <= 65535 && out_channels > 0, "channels must lie between 1 and 65535");
   require(rows == (transposed ? map.outputs() : map.inputs()), "the features have other rows than the kernel map");
-  require(!events || (events->rows == rows && events->channels == in_channels), "events belong to other features");
-  convolve(kernels_of<T>(*table), map.lists(transposed), events, x, in_channels, weight, out_channels, result, threads);
+  require(!events || (events->rows() == rows && events->channels() == in_channels), "events belong to other features");
+  convolve(kernels_of<T>(level), map.lists(transposed), events, x, in_channels, weight, out_channels, result, threads);
 }
 
 template <class T>
 void run_weight_gradient(int level, KernelMap& map, int transposed, const EventTable<T>& events, const T* grad,
                          int64_t rows, int64_t out_channels, T* result, int threads) {
-  const KernelTable* table = table_of(level);
-  require(table, "this processor lacks the instruction set that was asked for");
   require(out_channels > 0, "channels must be at least 1");
-  require(events.rows == (transposed ? map.outputs() : map.inputs()), "the events have other rows than the kernel map");
+  require(events.rows() == (transposed ? map.outputs() : map.inputs()), "the events have other rows than the kernel map");
   require(rows == (transposed ? map.inputs() : map.outputs()), "the gradient has other rows than the kernel map");
-  weight_gradient(kernels_of<T>(*table), map.lists(transposed), events, grad, out_channels, result, threads);
+  weight_gradient(kernels_of<T>(level), map.lists(transposed), events, grad, out_channels, result, threads);
 }
 
 }  // namespace
 
-#if defined(_WIN32)
-#define EXPORT extern "C" __declspec(dllexport)
-#else
-#define EXPORT extern "C" __attribute__((visibility("default")))
-#endif
-
-EXPORT int spikevox_interface_version() { return 1; }
+EXPORT int spikevox_interface_version() { return 2; }
 
 EXPORT const char* spikevox_last_error() { return message.c_str(); }
 
@@ -138,10 +102,14 @@ EXPORT int spikevox_map_export(void* map, int64_t* offsets, int64_t* inputs, int
 }
 
 #define SPIKEVOX_TYPED(T, SUFFIX)                                                                                       \
-  EXPORT int spikevox_events_new_##SUFFIX(const T* values, int64_t rows, int64_t channels, int threads, void** result) {\
+  EXPORT int spikevox_events_new_##SUFFIX(int level, const T* values, int64_t rows, int64_t channels, int threads,      \
+                                          void** result) {                                                              \
     return guarded([&] {                                                                                                \
       require(channels > 0 && channels <= 65535, "channels must lie between 1 and 65535");                              \
-      *result = new EventTable<T>(values, rows, channels, threads);                                                     \
+      auto events = std::make_unique<EventTable<T>>();                                                                  \
+      events->reset(rows, channels);                                                                                    \
+      events->encode(kernels_of<T>(level), values, threads);                                                           \
+      *result = events.release();                                                                                       \
     });                                                                                                                 \
   }                                                                                                                     \
   EXPORT void spikevox_events_free_##SUFFIX(void* events) { delete static_cast<EventTable<T>*>(events); }               \

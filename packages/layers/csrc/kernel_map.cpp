@@ -7,57 +7,43 @@
 #include <stdexcept>
 #include <string>
 
+#include "packing.h"
 #include "parallel.h"
 
 namespace spikevox {
 namespace {
 
-constexpr int64_t kTileRows = 256;
 // Tiles that one task searches, so that the start of its search is found once for many rows.
 constexpr int64_t kTilesOfTask = 16;
 
-// Packs (sample, x, y, z) into one integer that sorts alike. Around the box of the inputs there is room for every site that
-// an output could ask for, so that steps are added to packed sites without a carry between the axes.
+// Around the box of the inputs there is room for every site that an output could ask for, so that steps are added to packed
+// sites without a carry between the axes.
 struct Packing {
   std::array<int64_t, 4> lower{}, upper{};  // of the sites that can have a match
-  std::array<int64_t, 4> origin{};
-  std::array<int, 4> shift{};
+  KeyPacking keys;
 
   Packing(const int32_t* sites, int64_t count, const Geometry& geometry) {
-    for (int a = 0; a < 4; ++a) lower[a] = upper[a] = count ? sites[a] : 0;
-    for (int64_t i = 0; i < count; ++i)
-      for (int a = 0; a < 4; ++a) {
-        lower[a] = std::min<int64_t>(lower[a], sites[4 * i + a]);
-        upper[a] = std::max<int64_t>(upper[a], sites[4 * i + a]);
-      }
-    std::array<int64_t, 4> extent;
-    for (int a = 0; a < 4; ++a) {
-      const int64_t near = a ? geometry.first[a - 1] : 0;
-      const int64_t far = a ? near + geometry.step[a - 1] * (geometry.size[a - 1] - 1) : 0;
+    bounds(sites, count, lower, upper);
+    std::array<int64_t, 4> first = lower, last = upper;
+    for (int a = 1; a < 4; ++a) {
+      const int64_t near = geometry.first[a - 1];
+      const int64_t far = near + geometry.step[a - 1] * (geometry.size[a - 1] - 1);
       const int64_t reach = std::max(std::abs(near), std::abs(far));
       lower[a] -= reach;
       upper[a] += reach;
-      origin[a] = lower[a] - reach;
-      extent[a] = upper[a] + reach - origin[a];
+      first[a] = lower[a] - reach;
+      last[a] = upper[a] + reach;
     }
-    int total = 0;
-    for (int a = 3; a >= 0; --a) {
-      shift[a] = total;
-      for (; extent[a]; extent[a] >>= 1) ++total;
-    }
-    if (total > 62) throw std::range_error("the sites span a box of " + std::to_string(total) + " bits, at most 62 fit");
+    keys = KeyPacking(first, last);
   }
   // Negative where no input can match.
   int64_t key(const int32_t* site) const {
-    int64_t result = 0;
-    for (int a = 0; a < 4; ++a) {
+    for (int a = 0; a < 4; ++a)
       if (site[a] < lower[a] || site[a] > upper[a]) return -1;
-      result |= (site[a] - origin[a]) << shift[a];
-    }
-    return result;
+    return keys.key(site);
   }
   int64_t step(int64_t x, int64_t y, int64_t z) const {
-    return x * (int64_t{1} << shift[1]) + y * (int64_t{1} << shift[2]) + z * (int64_t{1} << shift[3]);
+    return x * (int64_t{1} << keys.shift[1]) + y * (int64_t{1} << keys.shift[2]) + z * (int64_t{1} << keys.shift[3]);
   }
 };
 
@@ -82,8 +68,11 @@ struct Column {
   int64_t plane;   // distance of the offsets of jz and jz + 1
   int64_t move;    // from a packed output to the packed input of jz = 0
   int64_t step, reach;
+  int shift;  // of a step that is a power of 2
 };
 
+// Steps that are powers of 2, as tensor strides mostly are, need no division.
+template <bool PowerOfTwo>
 void match_column(const int64_t* inputs, const int64_t* outputs, int64_t first, int64_t last, const Column& column,
                   int64_t& position, Found& found) {
   int64_t p = position;
@@ -93,7 +82,10 @@ void match_column(const int64_t* inputs, const int64_t* outputs, int64_t first, 
     while (inputs[p] < begin) ++p;
     for (int64_t q = p; inputs[q] <= end; ++q) {
       int64_t jz = inputs[q] - begin;
-      if (column.step != 1) {
+      if (PowerOfTwo) {
+        if (jz & (column.step - 1)) continue;
+        jz >>= column.shift;
+      } else {
         if (jz % column.step) continue;
         jz /= column.step;
       }
@@ -109,15 +101,15 @@ void match_column(const int64_t* inputs, const int64_t* outputs, int64_t first, 
 }  // namespace
 
 KernelMap::KernelMap(const int32_t* inputs, int64_t input_count, const int32_t* outputs, int64_t output_count,
-                     const Geometry& geometry, int threads)
+                     const Geometry& geometry, int threads, bool trusted)
     : inputs_(input_count),
       outputs_(output_count),
       volume_(int64_t{geometry.size[0]} * geometry.size[1] * geometry.size[2]) {
-  check_order(inputs, input_count, "input");
+  if (!trusted) check_order(inputs, input_count, "input");
   symmetric_ = input_count == output_count &&
                (inputs == outputs || std::equal(inputs, inputs + 4 * input_count, outputs));
   for (int a = 0; a < 3; ++a) symmetric_ = symmetric_ && 2 * geometry.first[a] == -geometry.step[a] * (geometry.size[a] - 1);
-  if (inputs != outputs) check_order(outputs, output_count, "output");
+  if (!trusted && inputs != outputs) check_order(outputs, output_count, "output");
   build(inputs, outputs, geometry, threads);
 }
 
@@ -133,7 +125,8 @@ void KernelMap::build(const int32_t* inputs, const int32_t* outputs, const Geome
       columns.push_back({jx + int64_t{geometry.size[0]} * jy, int64_t{geometry.size[0]} * geometry.size[1],
                          packing.step(geometry.first[0] + jx * geometry.step[0],
                                       geometry.first[1] + jy * geometry.step[1], geometry.first[2]),
-                         geometry.step[2], geometry.step[2] * (geometry.size[2] - 1)});
+                         geometry.step[2], geometry.step[2] * (geometry.size[2] - 1), __builtin_ctzll(geometry.step[2])});
+  const auto match = geometry.step[2] & (geometry.step[2] - 1) ? match_column<false> : match_column<true>;
   const int64_t tiles = (outputs_ + kTileRows - 1) / kTileRows;
   const int64_t tasks = (tiles + kTilesOfTask - 1) / kTilesOfTask;
   std::vector<Stored> parts(tasks);
@@ -152,7 +145,7 @@ void KernelMap::build(const int32_t* inputs, const int32_t* outputs, const Geome
     for (int64_t tile = first_tile; tile < last_tile; ++tile) {
       const int64_t first = tile * kTileRows, last = std::min(outputs_, first + kTileRows);
       for (size_t c = 0; c < columns.size(); ++c)
-        match_column(keys.data(), wanted.data(), first, last, columns[c], positions[c], found);
+        match(keys.data(), wanted.data(), first, last, columns[c], positions[c], found);
       for (int64_t k = 0; k < volume_; ++k) {
         const int64_t begin = k * kTileRows, end = begin + found.counts[k];
         forward_.starts[tile * volume_ + k + 1] = found.counts[k];

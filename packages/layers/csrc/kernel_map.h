@@ -8,6 +8,9 @@
 
 namespace spikevox {
 
+// Rows of a tile: its sums stay in a core's caches while all kernel offsets are gone through.
+constexpr int64_t kTileRows = 256;
+
 // Output at coordinate o takes the inputs at o + first + j * step, j = 0 .. size - 1 on each axis, x fastest.
 struct Geometry {
   int32_t size[3];
@@ -19,9 +22,9 @@ struct Geometry {
 class KernelMap {
  public:
   // Coordinates are (rows, 4): sample, x, y, z, in ascending order, none twice; std::invalid_argument otherwise, and
-  // std::range_error where their box does not fit 62 bits.
+  // std::range_error where their box does not fit 62 bits. The order of `trusted` coordinates is not looked at.
   KernelMap(const int32_t* inputs, int64_t input_count, const int32_t* outputs, int64_t output_count,
-            const Geometry& geometry, int threads);
+            const Geometry& geometry, int threads, bool trusted = false);
 
   // Written rows are outputs, or inputs where `transposed`.
   PairLists lists(bool transposed);

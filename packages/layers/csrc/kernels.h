@@ -19,25 +19,49 @@ struct PairLists {
   int64_t offset(int64_t list) const { return mirrored ? volume - 1 - list : list; }
 };
 
-// Values that are not zero, row after row, channels ascending.
+// Events of one row.
+struct Span {
+  uint32_t begin, end;
+};
+
+// Events are read in groups of this many: behind the last event of a row there are zeros up to a whole group, and a row
+// without events has a group of zeros: so that rows with about as many events take the same branches.
+constexpr int kGroup = 4;
+
+// Values that are not zero; those of a row lie together, channels ascending.
 template <class T>
 struct Events {
-  const int64_t* starts;  // (rows + 1)
+  const Span* rows;
   const uint16_t* channels;
   const T* values;
+};
+
+// How a membrane becomes spikes: kInteger floor(clamp(u, 0, levels) + 0.5), kStep u >= threshold, kRectified max(u, 0).
+struct SpikeRule {
+  enum Kind : int32_t { kInteger = 0, kStep = 1, kRectified = 2 };
+  int32_t kind;
+  double parameter;  // levels, or threshold
 };
 
 template <class T>
 struct Kernels {
   int width;  // values in a vector; columns of weights, results and gradients are padded to a multiple of it
-  // y[rows] += x[sources] W[k] for one tile, which starts at 0; weight is (volume, in_channels, columns).
+  // y[rows] += x[sources] W[k] for one tile, whose first row is y; weight is (volume, in_channels, columns).
   void (*tile_from_events)(const PairLists&, int64_t tile, const Events<T>&, const T* weight, int64_t in_channels,
                            int64_t columns, T* y);
-  void (*tile_from_values)(const PairLists&, int64_t tile, const T* x, const T* weight, int64_t in_channels,
-                           int64_t columns, T* y);
-  // gradient (in_channels, columns) of one kernel offset, which starts at 0.
-  void (*weight_gradient)(const PairLists&, int64_t offset, const Events<T>&, const T* grad, int64_t in_channels,
-                          int64_t columns, T* result);
+  // x has rows of x_stride values, of which in_channels are read.
+  void (*tile_from_values)(const PairLists&, int64_t tile, const T* x, int64_t x_stride, const T* weight,
+                           int64_t in_channels, int64_t columns, T* y);
+  // Appends the values of a row that are not zero, and zeros up to a whole group; returns the number of events. There is
+  // room for `count` rounded up to a whole vector.
+  int64_t (*encode)(const T* row, int64_t count, uint16_t* channels, T* values);
+  // spikes = the rule on a membrane.
+  void (*fire)(const SpikeRule&, int64_t count, const T* membrane, T* spikes);
+  void (*add)(const T* other, int64_t count, T* row);                      // row += other
+  void (*scale)(const T* factor, const T* shift, int64_t count, T* row);  // row = row * factor + shift
+  // result (in_channels, columns) += gradient of the weight of one list's kernel offset from one tile.
+  void (*weight_gradient)(const PairLists&, int64_t tile, int64_t list, const Events<T>&, const T* grad, int64_t columns,
+                          T* result);
 };
 
 struct KernelTable {

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from spikevox.layers.conv import SparseConv3d, SparseInverseConv3d, SubmanifoldConv3d
     from spikevox.layers.coordinates import CoordinateMaps, Sites
     from spikevox.layers.doctor import Finding, diagnose
-    from spikevox.layers.errors import BackendError, LayerError, NeuronStateError, SparseTensorError
+    from spikevox.layers.errors import BackendError, GraphError, LayerError, NeuronStateError, SparseTensorError
     from spikevox.layers.joining import concatenate, union
     from spikevox.layers.linear import Linear
     from spikevox.layers.monitor import Firing, FiringMonitor
@@ -43,7 +43,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "conv": ("SparseConv3d", "SparseInverseConv3d", "SubmanifoldConv3d"),
         "coordinates": ("CoordinateMaps", "Sites"),
         "doctor": ("Finding", "diagnose"),
-        "errors": ("BackendError", "LayerError", "NeuronStateError", "SparseTensorError"),
+        "errors": ("BackendError", "GraphError", "LayerError", "NeuronStateError", "SparseTensorError"),
         "linear": ("Linear",),
         "monitor": ("Firing", "FiringMonitor"),
         "neurons": (

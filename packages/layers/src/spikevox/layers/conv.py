@@ -19,8 +19,8 @@ from spikevox.layers.sparse_tensor import SparseTensor, adopt
 Whole = int | Sequence[int]
 
 
-class _SparseConvolution(nn.Module):
-    """Weights and the call of the engine that all three convolutions share."""
+class SparseConvolution(nn.Module):
+    """Base of the three convolutions: their weights, and the call of the engine."""
 
     def __init__(self, in_channels: int, out_channels: int, geometry: KernelGeometry, groups: int, bias: bool) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ def _checked(x: Any, call: Any) -> Any:
     return result.to_minkowski() if foreign else result
 
 
-class SubmanifoldConv3d(_SparseConvolution):
+class SubmanifoldConv3d(SparseConvolution):
     """Convolution evaluated only at the input's own sites, so that they do not spread.
 
     Args:
@@ -134,7 +134,7 @@ class SubmanifoldConv3d(_SparseConvolution):
         return _checked(x, lambda tensor: self._convolve(tensor, tensor.sites))
 
 
-class SparseConv3d(_SparseConvolution):
+class SparseConv3d(SparseConvolution):
     """Convolution with its own output sites, used to down-sample.
 
     Args:
@@ -187,7 +187,7 @@ class SparseConv3d(_SparseConvolution):
         return _checked(x, call)
 
 
-class SparseInverseConv3d(_SparseConvolution):
+class SparseInverseConv3d(SparseConvolution):
     """Transposed convolution back to the sites that a strided convolution came from.
 
     Args:

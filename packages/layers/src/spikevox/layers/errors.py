@@ -27,3 +27,7 @@ class NeuronStateError(SpikevoxError, RuntimeError):
 
 class BackendError(SpikevoxError, RuntimeError):
     """A backend is missing, or cannot run where it was called."""
+
+
+class GraphError(SpikevoxError, ValueError):
+    """A network does something that cannot be recorded or run elsewhere; the message names the module."""

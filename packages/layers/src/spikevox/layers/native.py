@@ -1,4 +1,4 @@
-"""Our compiled library (csrc/), loaded by ctypes: kernel maps, convolution from spikes, gradients.
+"""Our compiled library (csrc/), loaded by ctypes: kernel maps, convolution from spikes, gradients; networks for ``event``.
 
 It is built when the package is installed, in seconds and without torch; where there was no compiler, ``available`` is
 False and everything else works. ``SPIKEVOX_SIMD`` (``avx512``, ``avx2`` or ``portable``) forces an instruction set; by
@@ -18,7 +18,7 @@ from torch import Tensor
 from spikevox.encoding.errors import CoordinateRangeError
 from spikevox.layers.errors import BackendError
 
-INTERFACE_VERSION = 1
+INTERFACE_VERSION = 2
 Triple = tuple[int, int, int]
 SIMD_LEVELS = ("portable", "avx2", "avx512")
 _LIBRARY = Path(__file__).parent / ("_native.dll" if os.name == "nt" else "_native.so")
@@ -41,6 +41,13 @@ _RESULT = {
     "spikevox_events_count": _Long,
     "spikevox_convolve": _Int,
     "spikevox_weight_gradient": _Int,
+    "spikevox_session_rows": _Long,
+    "spikevox_session_coordinates": None,
+    "spikevox_session_free": None,
+    **{f"spikevox_network_{name}": _Int for name in ("new", "sites", "map", "slot", "layer", "output")},
+    "spikevox_network_free": None,
+    "spikevox_network_prepare": _Int,
+    "spikevox_network_execute": _Int,
 }
 _ARGUMENTS = {
     "spikevox_simd_name": [_Int],
@@ -48,15 +55,27 @@ _ARGUMENTS = {
     "spikevox_map_free": [_Pointer],
     "spikevox_map_pairs": [_Pointer],
     "spikevox_map_export": [_Pointer] * 4,
-    "spikevox_events_new": [_Pointer, _Long, _Long, _Int, _Pointer],
+    "spikevox_events_new": [_Int, _Pointer, _Long, _Long, _Int, _Pointer],
     "spikevox_events_free": [_Pointer],
     "spikevox_events_count": [_Pointer],
     "spikevox_convolve": [
         *(_Int, _Pointer, _Int, _Pointer, _Pointer, _Long, _Long, _Pointer, _Long, _Pointer, _Int),
     ],
     "spikevox_weight_gradient": [_Int, _Pointer, _Int, _Pointer, _Pointer, _Long, _Long, _Pointer, _Int],
+    "spikevox_session_rows": [_Pointer, _Int],
+    "spikevox_session_coordinates": [_Pointer, _Int, _Pointer],
+    "spikevox_session_free": [_Pointer],
+    "spikevox_network_new": [_Pointer],
+    "spikevox_network_free": [_Pointer],
+    "spikevox_network_sites": [_Pointer, _Int, _Pointer, _Pointer],
+    "spikevox_network_map": [_Pointer, _Int, _Int, _Pointer, _Pointer],
+    "spikevox_network_slot": [_Pointer, _Int, _Long, _Int, _Int, _Pointer],
+    "spikevox_network_layer": [_Pointer, _Pointer, _Pointer],
+    "spikevox_network_output": [_Pointer, _Int, _Pointer],
+    "spikevox_network_prepare": [_Pointer, _Pointer, _Long, _Long, _Int, _Pointer],
+    "spikevox_network_execute": [_Int, _Pointer, _Pointer, _Pointer, _Pointer, _Pointer, _Int],
 }
-_TYPED = ("events_new", "events_free", "events_count", "convolve", "weight_gradient")
+_UNTYPED = ("interface_version", "last_error", "simd_name", "map_", "session_")
 
 
 def available() -> bool:
@@ -69,14 +88,20 @@ def reason_absent() -> str:
     if not _LIBRARY.is_file():
         return "it was not built: install a C++ compiler (Debian: apt-get install g++), then install the package again"
     try:
-        _load()
+        library()
     except (OSError, AttributeError, BackendError) as error:
         return str(error)
     return ""
 
 
 @cache
-def _load() -> ctypes.CDLL:
+def library() -> ctypes.CDLL:
+    """The library with the types of its functions.
+
+    Raises:
+        OSError: it is not there or does not load.
+        BackendError: it is of another version.
+    """
     library = ctypes.CDLL(str(_LIBRARY))
     found = library.spikevox_interface_version()
     if found != INTERFACE_VERSION:
@@ -84,8 +109,8 @@ def _load() -> ctypes.CDLL:
             f"{_LIBRARY.name} has interface {found}, this version needs {INTERFACE_VERSION}: install the package again."
         )
     for name, result in _RESULT.items():
-        typed = name.removeprefix("spikevox_") in _TYPED
-        for full in (f"{name}_f32", f"{name}_f64") if typed else (name,):
+        untyped = name.removeprefix("spikevox_").startswith(_UNTYPED)
+        for full in (name,) if untyped else (f"{name}_f32", f"{name}_f64"):
             function = getattr(library, full)
             function.restype = result
             function.argtypes = _ARGUMENTS.get(name, [])
@@ -98,31 +123,34 @@ def simd() -> str:
     Raises:
         BackendError: ``SPIKEVOX_SIMD`` names one that is unknown or that this processor lacks.
     """
-    return SIMD_LEVELS[_level(os.environ.get("SPIKEVOX_SIMD", ""))]
+    return SIMD_LEVELS[level(os.environ.get("SPIKEVOX_SIMD", ""))]
 
 
 @cache
-def _level(wanted: str) -> int:
-    there = [level for level, _ in enumerate(SIMD_LEVELS) if _load().spikevox_simd_name(level)]
+def level(wanted: str) -> int:
+    """Number of an instruction set by its name, of the best one for no name."""
+    there = [number for number, _ in enumerate(SIMD_LEVELS) if library().spikevox_simd_name(number)]
     if not wanted:
         return there[-1]
     if wanted not in SIMD_LEVELS or SIMD_LEVELS.index(wanted) not in there:
         raise BackendError(
-            f"SPIKEVOX_SIMD is {wanted!r}; this processor has {', '.join(SIMD_LEVELS[level] for level in there)}."
+            f"SPIKEVOX_SIMD is {wanted!r}; this processor has {', '.join(SIMD_LEVELS[number] for number in there)}."
         )
     return SIMD_LEVELS.index(wanted)
 
 
-def _check(code: int) -> None:
+def check(code: int) -> None:
+    """Raises what a call of the library reported."""
     if code == 0:
         return
-    text = _load().spikevox_last_error().decode("utf-8", "replace")
+    text = library().spikevox_last_error().decode("utf-8", "replace")
     if code == _RANGE:
         raise CoordinateRangeError(f"{text}. Remove far outliers or use larger voxels.")
     raise BackendError(f"the compiled library refused: {text}.")
 
 
-def _address(tensor: Tensor, dtype: torch.dtype, name: str) -> int:
+def address(tensor: Tensor, dtype: torch.dtype, name: str) -> int:
+    """Where a tensor's values lie; raises TypeError unless they can be read as they are."""
     if tensor.device.type != "cpu" or tensor.dtype != dtype or not tensor.is_contiguous():
         raise TypeError(
             f"{name} must be a contiguous {dtype} tensor on the CPU, got {tensor.dtype} on {tensor.device} with strides "
@@ -157,11 +185,11 @@ class NativeMap:
                 raise TypeError(f"{name} must have shape (N, 4), got {tuple(sites.shape)}.")
         self.inputs, self.outputs, self.volume = len(inputs), len(outputs), math.prod(kernel_size)
         self.handle = _Pointer()
-        _check(
-            _load().spikevox_map_new(
-                _address(inputs, torch.int32, "inputs"),
+        check(
+            library().spikevox_map_new(
+                address(inputs, torch.int32, "inputs"),
                 len(inputs),
-                _address(outputs, torch.int32, "outputs"),
+                address(outputs, torch.int32, "outputs"),
                 len(outputs),
                 (ctypes.c_int32 * 3)(*kernel_size),
                 (_Long * 3)(*first),
@@ -170,14 +198,14 @@ class NativeMap:
                 ctypes.byref(self.handle),
             )
         )
-        weakref.finalize(self, _load().spikevox_map_free, self.handle)
+        weakref.finalize(self, library().spikevox_map_free, self.handle)
 
     def pairs(self) -> tuple[Tensor, Tensor, Tensor]:
         """Matches as int64 arrays (offset, in_row, out_row), ordered by offset, then output."""
-        count = _load().spikevox_map_pairs(self.handle)
+        count = library().spikevox_map_pairs(self.handle)
         offsets, inputs, outputs = (torch.empty(count, dtype=torch.int64) for _ in range(3))
-        _check(
-            _load().spikevox_map_export(self.handle, offsets.data_ptr(), inputs.data_ptr(), outputs.data_ptr()),
+        check(
+            library().spikevox_map_export(self.handle, offsets.data_ptr(), inputs.data_ptr(), outputs.data_ptr()),
         )
         return offsets, inputs, outputs
 
@@ -197,18 +225,24 @@ class NativeEvents:
         self.dtype = features.dtype
         suffix = suffix_of(features)
         self.handle = _Pointer()
-        _check(
-            getattr(_load(), f"spikevox_events_new_{suffix}")(
-                _address(features, features.dtype, "features"),
+        check(
+            getattr(library(), f"spikevox_events_new_{suffix}")(
+                level(os.environ.get("SPIKEVOX_SIMD", "")),
+                address(features, features.dtype, "features"),
                 *features.shape,
                 torch.get_num_threads(),
                 ctypes.byref(self.handle),
             )
         )
-        weakref.finalize(self, getattr(_load(), f"spikevox_events_free_{suffix}"), self.handle)
+        weakref.finalize(self, getattr(library(), f"spikevox_events_free_{suffix}"), self.handle)
 
     def __len__(self) -> int:
-        return int(getattr(_load(), f"spikevox_events_count_{_SUFFIX[self.dtype]}")(self.handle))
+        return int(getattr(library(), f"spikevox_events_count_{_SUFFIX[self.dtype]}")(self.handle))
+
+
+def suffix(dtype: torch.dtype) -> str:
+    """Suffix of the functions for float32 or float64."""
+    return _SUFFIX[dtype]
 
 
 def suffix_of(features: Tensor) -> str:
@@ -230,15 +264,15 @@ def convolve(
             f"weight must have shape ({kernel_map.volume}, {features.shape[1]}, C_out), got {tuple(weight.shape)}."
         )
     result = features.new_empty(kernel_map.inputs if transposed else kernel_map.outputs, weight.shape[2])
-    _check(
-        getattr(_load(), f"spikevox_convolve_{suffix}")(
-            _level(os.environ.get("SPIKEVOX_SIMD", "")),
+    check(
+        getattr(library(), f"spikevox_convolve_{suffix}")(
+            level(os.environ.get("SPIKEVOX_SIMD", "")),
             kernel_map.handle,
             transposed,
             None if events is None else events.handle,
-            _address(features, features.dtype, "features"),
+            address(features, features.dtype, "features"),
             *features.shape,
-            _address(weight, features.dtype, "weight"),
+            address(weight, features.dtype, "weight"),
             weight.shape[2],
             result.data_ptr(),
             torch.get_num_threads(),
@@ -253,13 +287,13 @@ def weight_gradient(events: NativeEvents, grad: Tensor, kernel_map: NativeMap, *
     if grad.dtype != events.dtype:
         raise TypeError(f"the gradient must be {events.dtype} as the features are, got {grad.dtype}.")
     result = grad.new_empty(kernel_map.volume, events.shape[1], grad.shape[1])
-    _check(
-        getattr(_load(), f"spikevox_weight_gradient_{suffix}")(
-            _level(os.environ.get("SPIKEVOX_SIMD", "")),
+    check(
+        getattr(library(), f"spikevox_weight_gradient_{suffix}")(
+            level(os.environ.get("SPIKEVOX_SIMD", "")),
             kernel_map.handle,
             transposed,
             events.handle,
-            _address(grad, grad.dtype, "grad"),
+            address(grad, grad.dtype, "grad"),
             *grad.shape,
             result.data_ptr(),
             torch.get_num_threads(),

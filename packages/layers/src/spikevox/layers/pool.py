@@ -10,7 +10,9 @@ from spikevox.layers.backends.geometry import KernelGeometry, default_padding, t
 from spikevox.layers.sparse_tensor import SparseTensor, adopt
 
 
-class _LocalPool3d(nn.Module):
+class LocalPool3d(nn.Module):
+    """Base of pools over a kernel's sites."""
+
     def __init__(
         self, kernel_size: int | Sequence[int], *, stride: int | Sequence[int] | None = None, padding: Any = None
     ) -> None:
@@ -40,7 +42,7 @@ class _LocalPool3d(nn.Module):
         return f"kernel_size={self.geometry.kernel_size}, stride={self.geometry.stride}"
 
 
-class MaxPool3d(_LocalPool3d):
+class MaxPool3d(LocalPool3d):
     """Largest feature of each channel over the active sites under the kernel.
 
     Args:
@@ -53,7 +55,7 @@ class MaxPool3d(_LocalPool3d):
         return _maximum(values, rows, count)
 
 
-class AveragePool3d(_LocalPool3d):
+class AveragePool3d(LocalPool3d):
     """Mean of each channel over the active sites under the kernel (absent sites do not count).
 
     Args:
@@ -66,7 +68,9 @@ class AveragePool3d(_LocalPool3d):
         return _mean(values, rows, count)
 
 
-class _GlobalPool(nn.Module):
+class GlobalPool(nn.Module):
+    """Base of pools over all sites of a sample."""
+
     def forward(self, x: Any) -> Tensor:
         """(B, C), or (T, B, C); row b is sample b, and an empty sample's row is 0."""
         tensor, _ = adopt(x)
@@ -76,7 +80,7 @@ class _GlobalPool(nn.Module):
         raise NotImplementedError
 
 
-class GlobalMeanPool(_GlobalPool):
+class GlobalMeanPool(GlobalPool):
     """Mean over the sites of each sample: always ``batch_size`` rows, in batch order, 0 for an empty sample.
 
     ``x.empty_samples`` tells which rows those are.
@@ -86,14 +90,14 @@ class GlobalMeanPool(_GlobalPool):
         return _mean(values, rows, count)
 
 
-class GlobalSumPool(_GlobalPool):
+class GlobalSumPool(GlobalPool):
     """Sum over the sites of each sample: always ``batch_size`` rows, in batch order, 0 for an empty sample."""
 
     def _reduce(self, values: Tensor, rows: Tensor, count: int) -> Tensor:
         return _sum(values, rows, count)
 
 
-class GlobalMaxPool(_GlobalPool):
+class GlobalMaxPool(GlobalPool):
     """Maximum over the sites of each sample: always ``batch_size`` rows, in batch order, 0 for an empty sample."""
 
     def _reduce(self, values: Tensor, rows: Tensor, count: int) -> Tensor:

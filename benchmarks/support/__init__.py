@@ -1,0 +1,1 @@
+"""What several benchmarks share: inputs, networks that fire at a given rate, and their peers."""

@@ -1,0 +1,61 @@
+// The values of a feature table that are not zero.
+#pragma once
+#include <cstdint>
+#include <memory>
+
+#include "kernel_map.h"
+#include "kernels.h"
+
+namespace spikevox {
+
+// Memory that is not cleared, and that keeps its size when less is asked for.
+template <class T>
+class Buffer {
+ public:
+  T* reserve(int64_t count) {
+    if (count > size_) {
+      data_.reset(new T[count]);
+      size_ = count;
+    }
+    return data_.get();
+  }
+  T* data() const { return data_.get(); }
+
+ private:
+  std::unique_ptr<T[]> data_;
+  int64_t size_ = 0;
+};
+
+// Each tile of rows has a stretch of its own, so that tiles can be written in any order.
+template <class T>
+class EventTable {
+ public:
+  // std::invalid_argument for a table whose values cannot be counted in 32 bits.
+  void reset(int64_t rows, int64_t channels);
+  // Writes the rows of one tile: `row(r)` gives the values of row r.
+  template <class Row>
+  void encode_tile(const Kernels<T>& kernels, int64_t tile, Row&& row) {
+    const int64_t first = tile * kTileRows, last = first + kTileRows < rows_ ? first + kTileRows : rows_;
+    int64_t at = tile * stretch_;
+    for (int64_t r = first; r < last; ++r) {
+      const int64_t found = kernels.encode(row(r), channels_, numbers_.data() + at, values_.data() + at);
+      spans_.data()[r] = {static_cast<uint32_t>(at), static_cast<uint32_t>(at + found)};
+      at += found ? (found + kGroup - 1) / kGroup * kGroup : kGroup;
+    }
+  }
+  // All rows of a table (rows, channels).
+  void encode(const Kernels<T>& kernels, const T* table, int threads);
+
+  Events<T> view() const { return {spans_.data(), numbers_.data(), values_.data()}; }
+  int64_t rows() const { return rows_; }
+  int64_t channels() const { return channels_; }
+  int64_t count() const;
+
+ private:
+  int64_t rows_ = 0, channels_ = 0, stretch_ = 0;
+  Buffer<Span> spans_;
+  Buffer<uint16_t> numbers_;
+  Buffer<T> values_;
+};
+
+}  // namespace spikevox
