@@ -13,9 +13,6 @@
 namespace spikevox {
 namespace {
 
-// Tiles that one task searches, so that the start of its search is found once for many rows.
-constexpr int64_t kTilesOfTask = 16;
-
 // Around the box of the inputs there is room for every site that an output could ask for, so that steps are added to packed
 // sites without a carry between the axes.
 struct Packing {
@@ -54,15 +51,21 @@ void check_order(const int32_t* sites, int64_t count, const char* name) {
                                   " does not");
 }
 
-// Matches of one tile: up to kTileRows for each kernel offset.
+// Matches of all offsets, in room for one a row.
 struct Found {
-  explicit Found(int64_t volume) : sources(volume * kTileRows), rows(volume * kTileRows), counts(volume) {}
-  std::vector<int32_t> sources, rows;
+  Found(int64_t volume, int64_t most) : room(most), counts(volume, 0) {
+    sources.reserve(volume * most);
+    rows.reserve(volume * most);
+  }
+  Matches of(int64_t k) const { return {sources.data() + k * room, rows.data() + k * room, counts[k]}; }
+
+  int64_t room;
+  Buffer<int32_t> sources, rows;
   std::vector<int64_t> counts;
 };
 
-// Matches of the rows [first, last) for the kernel offsets (jx, jy, *), which `column` is the first of: as rows ascend, so
-// do the keys that are looked for, and one walk along the inputs finds them all. `inputs` ends with a key above all others.
+// Finds matches for the kernel offsets (jx, jy, *): as rows ascend, so do the keys that are looked for, and one walk along
+// the inputs finds them all. `inputs` ends with a key above all others.
 struct Column {
   int64_t offset;  // kernel offset of jz = 0
   int64_t plane;   // distance of the offsets of jz and jz + 1
@@ -73,10 +76,14 @@ struct Column {
 
 // Steps that are powers of 2, as tensor strides mostly are, need no division.
 template <bool PowerOfTwo>
-void match_column(const int64_t* inputs, const int64_t* outputs, int64_t first, int64_t last, const Column& column,
-                  int64_t& position, Found& found) {
-  int64_t p = position;
-  for (int64_t row = first; row < last; ++row) {
+void match_column(const int64_t* inputs, const int64_t* outputs, int64_t count, const Column& column, Found& found) {
+  int64_t row = 0;
+  while (row < count && outputs[row] < 0) ++row;
+  if (row == count) return;
+  int32_t* sources = found.sources.data();
+  int32_t* rows = found.rows.data();
+  int64_t* counts = found.counts.data();
+  for (int64_t p = 0; row < count; ++row) {
     if (outputs[row] < 0) continue;
     const int64_t begin = outputs[row] + column.move, end = begin + column.reach;
     while (inputs[p] < begin) ++p;
@@ -90,12 +97,20 @@ void match_column(const int64_t* inputs, const int64_t* outputs, int64_t first, 
         jz /= column.step;
       }
       const int64_t k = column.offset + jz * column.plane;
-      const int64_t at = k * kTileRows + found.counts[k]++;
-      found.sources[at] = static_cast<int32_t>(q);
-      found.rows[at] = static_cast<int32_t>(row);
+      const int64_t at = k * found.room + counts[k]++;
+      sources[at] = static_cast<int32_t>(q);
+      rows[at] = static_cast<int32_t>(row);
     }
   }
-  position = p;
+}
+
+// Where the matches of each tile begin, and the end of the last.
+std::vector<int64_t> cut(const Matches& matches, int64_t tiles) {
+  std::vector<int64_t> result(tiles + 1, 0);
+  for (int64_t tile = 1; tile <= tiles; ++tile)
+    result[tile] = std::lower_bound(matches.rows + result[tile - 1], matches.rows + matches.count, tile * kTileRows) -
+                   matches.rows;
+  return result;
 }
 
 }  // namespace
@@ -119,49 +134,49 @@ void KernelMap::build(const int32_t* inputs, const int32_t* outputs, const Geome
   for (int64_t i = 0; i < inputs_; ++i) keys[i] = packing.key(inputs + 4 * i);
   keys[inputs_] = std::numeric_limits<int64_t>::max();
   for (int64_t i = 0; i < outputs_; ++i) wanted[i] = packing.key(outputs + 4 * i);
+  // Where outputs are the inputs and the kernel is centred, a match of offset k read backwards is one of the offset across
+  // the centre: half of them are looked for.
+  const int64_t all = int64_t{geometry.size[0]} * geometry.size[1];
   std::vector<Column> columns;
-  for (int jy = 0; jy < geometry.size[1]; ++jy)
-    for (int jx = 0; jx < geometry.size[0]; ++jx)
-      columns.push_back({jx + int64_t{geometry.size[0]} * jy, int64_t{geometry.size[0]} * geometry.size[1],
-                         packing.step(geometry.first[0] + jx * geometry.step[0],
-                                      geometry.first[1] + jy * geometry.step[1], geometry.first[2]),
-                         geometry.step[2], geometry.step[2] * (geometry.size[2] - 1), __builtin_ctzll(geometry.step[2])});
+  for (int64_t c = 0; c < (symmetric_ ? (all + 1) / 2 : all); ++c) {
+    const bool centre = symmetric_ && 2 * c + 1 == all;
+    columns.push_back({c, all,
+                       packing.step(geometry.first[0] + c % geometry.size[0] * geometry.step[0],
+                                    geometry.first[1] + c / geometry.size[0] * geometry.step[1], geometry.first[2]),
+                       geometry.step[2], geometry.step[2] * ((centre ? (geometry.size[2] + 1) / 2 : geometry.size[2]) - 1),
+                       __builtin_ctzll(geometry.step[2])});
+  }
   const auto match = geometry.step[2] & (geometry.step[2] - 1) ? match_column<false> : match_column<true>;
+  Found found(volume_, outputs_);
+  parallel_for(static_cast<int64_t>(columns.size()), threads,
+               [&](int64_t c) { match(keys.data(), wanted.data(), outputs_, columns[c], found); });
+  std::vector<Matches> matches(volume_);
+  for (int64_t k = 0; k < volume_; ++k) {
+    const int64_t across = volume_ - 1 - k;
+    const bool looked_for = !symmetric_ || k % all < all / 2 || (k % all == across % all && k <= across);
+    const Matches known = found.of(looked_for ? k : across);
+    matches[k] = looked_for ? known : Matches{known.rows, known.sources, known.count};
+  }
+  arrange(matches, threads);
+}
+
+void KernelMap::arrange(const std::vector<Matches>& matches, int threads) {
   const int64_t tiles = (outputs_ + kTileRows - 1) / kTileRows;
-  const int64_t tasks = (tiles + kTilesOfTask - 1) / kTilesOfTask;
-  std::vector<Stored> parts(tasks);
-  forward_.starts.assign(tiles * volume_ + 1, 0);
-  parallel_for(tasks, threads, [&](int64_t task) {
-    Found found(volume_);
-    const int64_t first_tile = task * kTilesOfTask, last_tile = std::min(tiles, first_tile + kTilesOfTask);
-    // The walks begin where the first row that can match begins.
-    int64_t row = first_tile * kTileRows;
-    while (row < std::min(outputs_, last_tile * kTileRows) && wanted[row] < 0) ++row;
-    std::vector<int64_t> positions;
-    for (const Column& column : columns)
-      positions.push_back(row < outputs_ && wanted[row] >= 0
-                              ? std::lower_bound(keys.begin(), keys.end(), wanted[row] + column.move) - keys.begin()
-                              : 0);
-    for (int64_t tile = first_tile; tile < last_tile; ++tile) {
-      const int64_t first = tile * kTileRows, last = std::min(outputs_, first + kTileRows);
-      for (size_t c = 0; c < columns.size(); ++c)
-        match(keys.data(), wanted.data(), first, last, columns[c], positions[c], found);
-      for (int64_t k = 0; k < volume_; ++k) {
-        const int64_t begin = k * kTileRows, end = begin + found.counts[k];
-        forward_.starts[tile * volume_ + k + 1] = found.counts[k];
-        parts[task].sources.insert(parts[task].sources.end(), found.sources.begin() + begin, found.sources.begin() + end);
-        parts[task].rows.insert(parts[task].rows.end(), found.rows.begin() + begin, found.rows.begin() + end);
-        found.counts[k] = 0;
-      }
+  std::vector<std::vector<int64_t>> cuts;
+  for (const Matches& of_offset : matches) cuts.push_back(cut(of_offset, tiles));
+  auto& starts = forward_.starts;
+  starts.assign(1, 0);
+  starts.reserve(tiles * volume_ + 1);
+  for (int64_t tile = 0; tile < tiles; ++tile)
+    for (int64_t k = 0; k < volume_; ++k) starts.push_back(starts.back() + cuts[k][tile + 1] - cuts[k][tile]);
+  forward_.sources.reserve(pairs());
+  forward_.rows.reserve(pairs());
+  parallel_for(volume_, threads, [&](int64_t k) {
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+      const int64_t from = cuts[k][tile], count = cuts[k][tile + 1] - from, to = starts[tile * volume_ + k];
+      std::copy_n(matches[k].sources + from, count, forward_.sources.data() + to);
+      std::copy_n(matches[k].rows + from, count, forward_.rows.data() + to);
     }
-  });
-  for (size_t i = 1; i < forward_.starts.size(); ++i) forward_.starts[i] += forward_.starts[i - 1];
-  forward_.sources.resize(forward_.starts.back());
-  forward_.rows.resize(forward_.starts.back());
-  parallel_for(tasks, threads, [&](int64_t task) {
-    const int64_t at = forward_.starts[task * kTilesOfTask * volume_];
-    std::copy(parts[task].sources.begin(), parts[task].sources.end(), forward_.sources.begin() + at);
-    std::copy(parts[task].rows.begin(), parts[task].rows.end(), forward_.rows.begin() + at);
   });
 }
 
@@ -174,18 +189,18 @@ void KernelMap::transpose() {
     for (int64_t k = 0; k < volume_; ++k)
       for (int64_t tile = 0; tile < forward_tiles; ++tile)
         for (int64_t p = forward_.starts[tile * volume_ + k]; p < forward_.starts[tile * volume_ + k + 1]; ++p)
-          visit(k, forward_.rows[p], forward_.sources[p]);
+          visit(k, forward_.rows.data()[p], forward_.sources.data()[p]);
   };
   each_pair([&](int64_t k, int32_t, int32_t target) { ++starts[(target / kTileRows) * volume_ + k + 1]; });
   for (size_t i = 1; i < starts.size(); ++i) starts[i] += starts[i - 1];
-  backward_.sources.resize(pairs());
-  backward_.rows.resize(pairs());
+  backward_.sources.reserve(pairs());
+  backward_.rows.reserve(pairs());
   std::vector<int64_t> next(starts.begin(), starts.end() - 1);
   // For one offset, targets ascend with the rows: those of a tile come out in order.
   each_pair([&](int64_t k, int32_t source, int32_t target) {
     const int64_t at = next[(target / kTileRows) * volume_ + k]++;
-    backward_.sources[at] = source;
-    backward_.rows[at] = target;
+    backward_.sources.data()[at] = source;
+    backward_.rows.data()[at] = target;
   });
 }
 

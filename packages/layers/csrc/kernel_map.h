@@ -4,6 +4,7 @@
 #include <mutex>
 #include <vector>
 
+#include "buffer.h"
 #include "kernels.h"
 
 namespace spikevox {
@@ -18,6 +19,13 @@ struct Geometry {
   int64_t step[3];
 };
 
+// Matches of one kernel offset in ascending order of rows, which is that of sources too.
+struct Matches {
+  const int32_t* sources;
+  const int32_t* rows;
+  int64_t count;
+};
+
 // Pairs in both directions; each begins to exist when it is asked for.
 class KernelMap {
  public:
@@ -28,7 +36,7 @@ class KernelMap {
 
   // Written rows are outputs, or inputs where `transposed`.
   PairLists lists(bool transposed);
-  int64_t pairs() const { return static_cast<int64_t>(forward_.sources.size()); }
+  int64_t pairs() const { return forward_.starts.back(); }
   int64_t inputs() const { return inputs_; }
   int64_t outputs() const { return outputs_; }
   int64_t volume() const { return volume_; }
@@ -36,10 +44,11 @@ class KernelMap {
  private:
   struct Stored {
     std::vector<int64_t> starts;
-    std::vector<int32_t> sources;
-    std::vector<int32_t> rows;
+    Buffer<int32_t> sources;
+    Buffer<int32_t> rows;
   };
   void build(const int32_t* inputs, const int32_t* outputs, const Geometry& geometry, int threads);
+  void arrange(const std::vector<Matches>& matches, int threads);
   void transpose();
   PairLists view(const Stored& stored, int64_t targets, bool mirrored) const;
 
