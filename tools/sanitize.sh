@@ -32,6 +32,6 @@ from spikevox.layers import native
 native._LIBRARY = Path(sys.argv[1])
 # Left out: the two tests that put another library in its place.
 chosen = "compiled or native and not without_the_library and not another_version"
-tests = ["tests/layers/test_native.py", "tests/layers/test_conv.py", "tests/layers/test_conv_oracle.py"]
+tests = ["tests/layers/test_native.py", "tests/layers/test_conv.py", "tests/layers/test_conv_oracle.py", "tests/layers/test_event.py"]
 sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-m", "not slow", "-k", chosen, *tests]))
 PYTHON

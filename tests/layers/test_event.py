@@ -242,7 +242,7 @@ def test_few_sites(count):
     assert expected.shape == (4, 10)
 
 
-@pytest.mark.parametrize("stride", [2, (2, 4, 1)])
+@pytest.mark.parametrize("stride", [2, 3, (2, 4, 1)])
 def test_an_example_gives_another_tensor_stride(stride):
     base = cloud()
     scale = torch.tensor([1, *([stride] * 3 if isinstance(stride, int) else stride)])
@@ -256,6 +256,12 @@ def test_an_example_gives_another_tensor_stride(stride):
     assert torch.equal(found.coordinates, expected.coordinates)
     with pytest.raises(SparseTensorError, match="at tensor stride"):
         engine(base)
+    rounded = firing(Encoder("T", 3).double(), x)
+    with torch.inference_mode():
+        expected = rounded(x)
+    found = event.compile(rounded, example=x)(x).output
+    assert torch.allclose(found.features, expected.features)
+    assert torch.equal(found.coordinates, expected.coordinates)
 
 
 class Leaky(Neuron):

@@ -59,24 +59,27 @@ int64_t axis_extent(const Striding& s, int axis) {
   return floor_divide(s.extent[axis] + 2 * s.padding[axis] - reach, s.stride[axis]) + 1;
 }
 
-}  // namespace
-
-SiteRows strided(const SiteRows& inputs, const Striding& s) {
-  const int64_t count = static_cast<int64_t>(inputs.size()) / 4;
-  if (!count) return {};
-  std::array<int64_t, 4> lower, upper;
-  bounds(inputs.data(), count, lower, upper);
-  int64_t limit[3], scale[3];
+// Keys of floor(coordinate / scale); neighbours in a row that are equal once.
+void round_sites(const SiteRows& inputs, const int64_t* scale, const KeyPacking& packing, std::vector<int64_t>& keys) {
+  int shift[3];
+  bool powers_of_two = true;
   for (int a = 0; a < 3; ++a) {
-    const int64_t reach = int64_t{s.dilation[a]} * (s.kernel[a] - 1);
-    lower[a + 1] = floor_divide(floor_divide(lower[a + 1], s.tensor_stride[a]) + s.padding[a] - reach, s.stride[a]);
-    upper[a + 1] = floor_divide(floor_divide(upper[a + 1], s.tensor_stride[a]) + s.padding[a] + reach, s.stride[a]) + 1;
-    limit[a] = s.bounded ? axis_extent(s, a) : 0;
-    scale[a] = s.tensor_stride[a] * s.stride[a];
+    powers_of_two = powers_of_two && !(scale[a] & (scale[a] - 1));
+    shift[a] = __builtin_ctzll(scale[a]);
   }
-  const KeyPacking packing(lower, upper);
-  std::vector<int64_t> keys;
-  keys.reserve(count * (s.floor ? 1 : 4));
+  for (size_t i = 0; i < inputs.size(); i += 4) {
+    int64_t site[4] = {inputs[i]};
+    for (int a = 0; a < 3; ++a)
+      site[a + 1] = powers_of_two ? inputs[i + a + 1] >> shift[a] : floor_divide(inputs[i + a + 1], scale[a]);
+    const int64_t key = packing.key(site);
+    if (keys.empty() || keys.back() != key) keys.push_back(key);
+  }
+}
+
+// Keys of every output that an input reaches.
+void reach_sites(const SiteRows& inputs, const Striding& s, const int64_t* limit, const KeyPacking& packing,
+                 std::vector<int64_t>& keys) {
+  const int64_t count = static_cast<int64_t>(inputs.size()) / 4;
   std::array<std::vector<int64_t>, 3> axis;
   for (int a = 0; a < 3; ++a) axis[a].resize(s.kernel[a] + 1);
   for (int64_t i = 0; i < count; ++i) {
@@ -97,6 +100,30 @@ SiteRows strided(const SiteRows& inputs, const Striding& s) {
           if (keys.empty() || keys.back() != key) keys.push_back(key);
         }
   }
+}
+
+}  // namespace
+
+SiteRows strided(const SiteRows& inputs, const Striding& s) {
+  const int64_t count = static_cast<int64_t>(inputs.size()) / 4;
+  if (!count) return {};
+  std::array<int64_t, 4> lower, upper;
+  bounds(inputs.data(), count, lower, upper);
+  int64_t limit[3], scale[3];
+  for (int a = 0; a < 3; ++a) {
+    const int64_t reach = int64_t{s.dilation[a]} * (s.kernel[a] - 1);
+    lower[a + 1] = floor_divide(floor_divide(lower[a + 1], s.tensor_stride[a]) + s.padding[a] - reach, s.stride[a]);
+    upper[a + 1] = floor_divide(floor_divide(upper[a + 1], s.tensor_stride[a]) + s.padding[a] + reach, s.stride[a]) + 1;
+    limit[a] = s.bounded ? axis_extent(s, a) : 0;
+    scale[a] = s.tensor_stride[a] * s.stride[a];
+  }
+  const KeyPacking packing(lower, upper);
+  std::vector<int64_t> keys;
+  keys.reserve(count * (s.floor ? 1 : 4));
+  if (s.floor && !s.bounded)
+    round_sites(inputs, scale, packing, keys);
+  else
+    reach_sites(inputs, s, limit, packing, keys);
   if (!std::is_sorted(keys.begin(), keys.end())) sort_keys(keys, packing.bits, nullptr);
   keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
   SiteRows result(4 * keys.size());
