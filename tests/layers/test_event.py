@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from spikevox.layers import (
-    IF,
     ILIF,
     PSN,
     AdaptiveLIF,
@@ -90,7 +89,7 @@ class Everything(nn.Module):
         super().__init__()
         self.entry = SubmanifoldConv3d(3, 24, kernel_size=(3, 1, 5), bias=True)
         self.norm = ThresholdDependentBatchNorm(24, threshold=0.7)
-        self.spike, self.relu, self.step = ILIF(3), ReLU(), IF(threshold=0.4)
+        self.spike, self.relu, self.step = ILIF(3), ReLU(), AdaptiveLIF(threshold=0.4)
         self.wide = SubmanifoldConv3d(24, 24, kernel_size=2, dilation=2)
         self.grouped, self.middle = SubmanifoldConv3d(24, 24, groups=3), BatchNorm(24)
         self.down = SparseConv3d(48, 19, kernel_size=3, stride=(2, 2, 1), bias=True)
@@ -122,7 +121,7 @@ class Everything(nn.Module):
 
 NETWORKS = {
     "encoder": lambda: Recogniser(Encoder("T", 3)),
-    "encoder, half width": lambda: Encoder("S", 3, width=0.5),
+    "wide": lambda: Encoder("S", 3, width=0.5),
     "u-net": lambda: nn.Sequential(UNet(3, size="small"), Linear(64, 19)),
     "detection backbone": lambda: Voxel8x(3, size="small", grid=(9, 9, 33)),
     "rectified": lambda: Recogniser(Encoder("T", 3, neuron="relu")),
@@ -271,7 +270,7 @@ class Leaky(Neuron):
 
 class LeakyPool(GlobalPool):
     def _reduce(self, values, rows, count):
-        return values.new_zeros(count, values.shape[1])
+        return values[:count]
 
 
 @pytest.mark.parametrize(
@@ -376,13 +375,6 @@ def test_results_outlive_the_engine_and_each_other():
     del engine
     gc.collect()
     assert torch.equal(first, kept)
-
-
-def test_adaptive_thresholds_start_where_they_are():
-    x = cloud()
-    network = nn.Sequential(SubmanifoldConv3d(3, 8), AdaptiveLIF(threshold=0.01), SubmanifoldConv3d(8, 4)).double()
-    with torch.inference_mode():
-        assert torch.allclose(event.compile(network)(x).output.features, network(x).features)
 
 
 def test_threads_of_python_at_once_are_right():
