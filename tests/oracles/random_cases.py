@@ -6,12 +6,17 @@ import numpy as np
 
 
 def random_case(seed):
-    """One case as a dict; two of three are well filled: at least 200 sites in a 12^3 box."""
+    """One case as a dict; four of five are well filled: at least 200 sites in a box of up to 12^3, 3 pairs a site."""
     generator = np.random.default_rng(seed)
-    kind = ("filled", "filled", "corner")[seed % 3]
+    kind = "corner" if seed % 5 == 4 else "filled"
+    kernel, stride = _sizes(generator, 1, 5 if kind == "corner" else 4), _sizes(generator, 1, 3)
     if kind == "filled":
+        # A small kernel, or one that steps far, has few pairs however many sites there are.
+        while np.prod(kernel) < max(8, 6 * np.prod(stride)):
+            kernel, stride = _sizes(generator, 1, 4), _sizes(generator, 1, 3)
         batch_size = int(generator.choice([1, 2, 3]))
-        sites, box = 260, 12 if batch_size == 1 else 8
+        box = 12 if batch_size == 1 else 8
+        sites = max(260, int(batch_size * box**3 * min(0.5, 3.8 / (np.prod(kernel) - 1))))
     else:
         batch_size = int(generator.choice([1, 2, 5, 17, 64]))
         sites, box = int(generator.choice([1, 2, 20, 60])), int(generator.integers(1, 9))
@@ -26,7 +31,6 @@ def random_case(seed):
     coordinates = coordinates[generator.permutation(len(coordinates))[:sites]]
     coordinates[:, 1:] *= tensor_stride
     groups = int(generator.choice([1, 1, 2]))
-    kernel = _sizes(generator, 1, 5 if kind == "corner" else 4)
     dilation = _sizes(generator, 1, 2)
     padding = None if generator.random() < 0.5 else tuple(int(p) for p in generator.integers(0, 3, 3))
     case = {
@@ -36,7 +40,7 @@ def random_case(seed):
         "coordinates": coordinates,
         "tensor_stride": (tensor_stride,) * 3,
         "kernel": kernel,
-        "stride": _sizes(generator, 1, 3),
+        "stride": stride,
         "dilation": dilation,
         "padding": padding,
         "groups": groups,
