@@ -73,9 +73,7 @@ class Classifier(BaseModel):
             sample with ``scores`` (classes,), ``label`` and ``empty``.
         """
         x = self._input(coordinates, features, batch_size)
-        logits = self.pool(self.head(self.encoder(x)))
-        if self.time_steps > 1:
-            logits = logits.mean(dim=0)
+        logits = self.logits(x)
         if mode == "tensor":
             return logits
         empty = x.empty_samples
@@ -86,6 +84,11 @@ class Classifier(BaseModel):
             {"scores": s, "label": None if labels is None else int(labels[i]), "empty": bool(empty[i])}
             for i, s in enumerate(scores)
         ]
+
+    def logits(self, x: SparseTensor) -> Tensor:
+        """Logits (B, classes) of a sparse tensor: what ``layers.event.compile(model, call=model.logits)`` compiles."""
+        logits = self.pool(self.head(self.encoder(x)))
+        return logits.mean(dim=0) if self.time_steps > 1 else logits
 
     def _input(self, coordinates: Tensor, features: Tensor, batch_size: int | None) -> SparseTensor:
         # Batches hold float32; a network in float64 (gradient checks) takes them as such.
