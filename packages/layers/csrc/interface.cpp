@@ -10,7 +10,9 @@ namespace spikevox {
 
 const KernelTable* table_of(int level) {
 #ifdef SPIKEVOX_X86
-  if (level == 2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")) return &kAvx512;
+  if (level == 2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq"))
+    return &kAvx512;
   if (level == 1 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &kAvx2;
 #endif
   return level == 0 ? &kPortable : nullptr;
