@@ -7,4 +7,5 @@ model = dict(
     encoder=dict(type=Encoder, size="H", in_channels=6),
     num_classes=40,
     label_smoothing=0.2,
+    backend="auto",
 )

@@ -27,6 +27,7 @@ model = dict(
     encoder=dict(type=Encoder, size="T", in_channels=6),
     num_classes=40,
     label_smoothing=0.2,
+    backend="auto",
 )
 train_dataloader = dict(
     batch_size=16,

@@ -22,6 +22,7 @@ model = dict(
     encoder=dict(type=Encoder, size="T", in_channels=6, batch_norm_momentum=0.1),
     num_classes=10,
     label_smoothing=0.2,
+    backend="auto",
 )
 train_dataloader = dict(
     batch_size=32,

@@ -45,6 +45,7 @@ if __name__ == "__main__":
     # Five steps, the last one uneven.
     config["train_dataloader"]["dataset"]["count"] = 4 * int(batch_size) + max(2, int(batch_size) - 3)
     config["param_scheduler"] = []
+    config["spike_rate"] = {"target": 0.05}
     # A step that does not divide by the size of the gradient: AdamW would turn rounding of near-zeros into steps.
     config["optim_wrapper"]["optimizer"] = {"type": Recording, "lr": 0.05}
     runner = build_runner(config, folder)

@@ -98,6 +98,8 @@ def test_overrides_of_unknown_keys_get_a_suggestion(config, override, message):
         ("train_cfg = 3", "train_cfg must be a dict, got 3"),
         ("train_dataloader = dict(batch_size=4)", "train_dataloader needs dataset"),
         ("optim_wrapper = dict(type=OptimWrapper)", "optim_wrapper needs optimizer"),
+        ("spike_rate = dict(weight=0.5)", "spike_rate needs target"),
+        ("spike_rate = dict(target=0.1, wait=0.5)", "spike_rate: unknown key 'wait'"),
         ("param_scheduler = dict(type=AdamW)", "param_scheduler must be a list"),
         ("custom_hooks = [AdamW]", r"custom_hooks.0 must be dict\(type=Class, ...\)"),
         ("from .other import *", "line 14: .*other.py is not there"),

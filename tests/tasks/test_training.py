@@ -1,5 +1,6 @@
 """The runner: what it watches, what it writes, what it resumes."""
 
+import hashlib
 import io
 import json
 import logging
@@ -11,10 +12,11 @@ from mmengine.hooks import EMAHook, Hook
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from spikevox.layers.monitor import FiringMonitor
 from spikevox.tasks import build_runner, load_config, load_predictor
 from spikevox.tasks.checkpoint import load_checkpoint, read_weights
 from spikevox.tasks.classification.scoring import evaluate
-from spikevox.tasks.errors import ConfigError
+from spikevox.tasks.errors import CheckpointError, ConfigError
 from spikevox.tasks.health import TrainingError
 
 TINY = Path(__file__).resolve().parent.parent / "robustness" / "tiny.py"
@@ -204,3 +206,82 @@ def test_workers_change_nothing(trained, tmp_path):
     runner_of(tmp_path, *ONE_EPOCH, "train_dataloader.num_workers=1").train()
     (found, _), (expected, _) = (read_weights(folder / "weights.safetensors") for folder in (tmp_path, trained))
     assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+SPIKE_RATE = {"target": 0.05, "weight": 0.5}
+
+
+def test_spike_rate_adds_its_loss_and_lowers_the_rates(trained, tmp_path):
+    plain, sparse = tmp_path / "plain", tmp_path / "sparse"
+    fast = "optim_wrapper.optimizer.lr=2e-2"
+    runner_of(plain, fast).train()
+    runner = runner_of(sparse, fast, spike_rate=SPIKE_RATE)
+    runner.train()
+    steps = [json.loads(line) for line in (sparse / "log.jsonl").read_text().splitlines()]
+    losses = [line["spike_rate_loss"] for line in steps if "spike_rate_loss" in line]
+    assert len(losses) == 20
+    assert losses[-1] < 0.8 * losses[0]
+    rates = []
+    for folder in (plain, sparse):
+        predictor = load_predictor(folder / "weights.safetensors")
+        rates.append(evaluate(predictor.network, runner.val_dataloader.dataset, batch_size=8).firing_rate)
+    assert rates[1] < 0.8 * rates[0]
+    # The watch ends with the training.
+    assert not any(module._forward_hooks for module in runner.network.modules())
+
+
+def test_the_spike_rate_loss_is_the_one_of_the_rates_seen_in_the_step(tmp_path):
+    runner = runner_of(tmp_path, *ONE_EPOCH, spike_rate={**SPIKE_RATE, "over": "network"})
+    monitors = []
+    runner.register_hook(Spy(lambda r: monitors.append(FiringMonitor(r.network).__enter__())))
+    runner.register_hook(Spy(lambda r: monitors[0].__exit__(None, None, None), step=1))
+    runner.train()
+    first = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[0])
+    layers = len(monitors[0].summary())
+    assert first["spike_rate_loss"] == pytest.approx(0.5 * layers * (monitors[0].firing_rate - 0.05), rel=1e-5)
+
+
+def test_a_ramp_starts_without_the_loss_and_goes_on_after_a_resume(tmp_path):
+    ramp = {**SPIKE_RATE, "ramp": 1.0}
+    left_alone, stopped = tmp_path / "a", tmp_path / "b"
+    runner_of(left_alone, spike_rate=ramp).train()
+    runner = runner_of(stopped, spike_rate=ramp)
+    runner.register_hook(Spy(stop, step=12))
+    with pytest.raises(Stopped):
+        runner.train()
+    runner_of(stopped, spike_rate=ramp, resume=True).train()
+    logs = [(folder / "log.jsonl").read_text() for folder in (left_alone, stopped)]
+    assert logs[0] == logs[1]
+    assert json.loads(logs[0].splitlines()[0])["spike_rate_loss"] == 0.0
+    (found, _), (expected, _) = (read_weights(f / "weights.safetensors") for f in (stopped, left_alone))
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_training_starts_from_given_weights_and_its_own_name_them(trained, tmp_path):
+    start = trained / "weights.safetensors"
+    seen = []
+    runner = build_runner(load_config(TINY), tmp_path, weights=start)
+    runner.register_hook(Spy(lambda r: seen.append({n: t.clone() for n, t in r.network.state_dict().items()})))
+    runner.register_hook(Spy(stop, step=12))
+    with pytest.raises(Stopped):
+        runner.train()
+    tensors, _ = read_weights(start)
+    assert all(torch.equal(seen[0][name], tensors[name]) for name in tensors)
+    resumed = runner_of(tmp_path, resume=True)
+    resumed.train()
+    digest = hashlib.sha256(start.read_bytes()).hexdigest()
+    assert read_weights(tmp_path / "weights.safetensors")[1]["initial_weights_sha256"] == digest
+
+
+def test_weights_of_another_network_or_input_are_refused_before_a_training_is_lost(trained, tmp_path):
+    runner_of(tmp_path, *ONE_EPOCH).train()
+    start = trained / "weights.safetensors"
+    for override, part in (
+        ("model.encoder.width=0.5", "model.encoder.width"),
+        ("train_dataloader.dataset.grid.voxel_size=0.2", "voxels.grid.voxel_size"),
+    ):
+        with pytest.raises(CheckpointError, match=f"was made for another network or input: .*{part}"):
+            build_runner(load_config(TINY, [*ONE_EPOCH, override]), tmp_path, overwrite=True, weights=start)
+    with pytest.raises(CheckpointError, match="is not there"):
+        build_runner(load_config(TINY, ONE_EPOCH), tmp_path, overwrite=True, weights=tmp_path / "none.safetensors")
+    assert (tmp_path / "last.pth").is_file()

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     )
     from spikevox.layers.norm import BatchNorm, ThresholdDependentBatchNorm, fold_batch_norm
     from spikevox.layers.pool import AveragePool3d, GlobalMaxPool, GlobalMeanPool, GlobalSumPool, MaxPool3d
+    from spikevox.layers.rate_loss import SpikeRateLoss
     from spikevox.layers.sparse_tensor import SparseTensor
     from spikevox.layers.stem import SpikeVoxelStem
     from spikevox.layers.testing import LayerContractError, check_layer
@@ -63,6 +64,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         ),
         "norm": ("BatchNorm", "ThresholdDependentBatchNorm", "fold_batch_norm"),
         "pool": ("AveragePool3d", "GlobalMaxPool", "GlobalMeanPool", "GlobalSumPool", "MaxPool3d"),
+        "rate_loss": ("SpikeRateLoss",),
         "sparse_tensor": ("SparseTensor",),
         "stem": ("SpikeVoxelStem",),
         "testing": ("LayerContractError", "check_layer"),

@@ -93,3 +93,9 @@ class FiringMonitor:
         """Mean number of spikes a value, over all layers."""
         values = sum(count.values for count in self._counts.values())
         return sum(count.spikes for count in self._counts.values()) / max(1, values)
+
+    @property
+    def nonzero(self) -> float:
+        """Share of the values that are not 0, over all layers."""
+        values = sum(count.values for count in self._counts.values())
+        return sum(count.nonzero for count in self._counts.values()) / max(1, values)

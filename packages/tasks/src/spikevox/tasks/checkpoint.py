@@ -155,6 +155,24 @@ def _first(names: list[str]) -> str:
     return f"{len(names)} {names[:3]}" if names else "0"
 
 
+def load_weights(network: nn.Module, path: str | Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Puts the weights of a file into a network for which they were made, and returns the file's description.
+
+    Args:
+        network: the network.
+        path: as for :func:`read_weights`.
+        facts: of the experiment; its model, voxels and class names must be the file's, and the network's neurons.
+
+    Raises:
+        CheckpointError: the file cannot be read, or was made for another network, input or classes.
+    """
+    tensors, stored = read_weights(path)
+    wanted = {key: facts[key] for key in ("model", "voxels", "class_names")}
+    check_facts(stored, {**wanted, "neurons": neuron_facts(network)}, str(path))
+    load_strictly(network, tensors, str(path))
+    return stored
+
+
 def check_facts(stored: Mapping[str, Any], wanted: Mapping[str, Any], source: str) -> None:
     """Compares what a file says of its network and input with a configuration.
 

@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     resume = _verb(verbs, "resume", _resume, "go on with a training that was stopped", config=True)
     for verb in (train, resume):
         verb.add_argument("--work-dir", help="folder for checkpoints and logs, by default work_dirs/NAME")
+    train.add_argument("--weights", help="start from these, .safetensors or checkpoint, in place of random ones")
     train.add_argument("--overwrite", action="store_true", help="start anew in a folder that holds a training")
     test = _verb(verbs, "test", _test, "score weights on the test split", config=True)
     test.add_argument("weights", help=".safetensors or checkpoint")
@@ -133,8 +134,8 @@ def _train(options: argparse.Namespace, *, resume: bool = False) -> None:
     from spikevox.tasks.training import WEIGHTS
 
     work_dir = Path(options.work_dir or Path("work_dirs") / Path(options.config).stem)
-    overwrite = getattr(options, "overwrite", False)
-    train(build_runner(_load(options), work_dir, resume=resume, overwrite=overwrite))
+    start = {} if resume else {"overwrite": options.overwrite, "weights": options.weights}
+    train(build_runner(_load(options), work_dir, resume=resume, **start))
     if os.environ.get("RANK", "0") == "0":
         print(f"weights: {work_dir / WEIGHTS}")
 

@@ -23,11 +23,17 @@ from spikevox.tasks.errors import ConfigError
 from spikevox.tasks.health import FiniteCheck, NeuronHealth, StateReset
 from spikevox.tasks.hooks import LOGGER, ProgressBar, TrainingLog
 from spikevox.tasks.sampler import EpochBatchSampler
+from spikevox.tasks.spike_rate import SpikeRate
 from spikevox.tasks.training import CHECKPOINT, Runner, TrainLoop
 
 
 def build_runner(
-    config: Mapping[str, Any], work_dir: str | Path, *, resume: bool = False, overwrite: bool = False
+    config: Mapping[str, Any],
+    work_dir: str | Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    weights: str | Path | None = None,
 ) -> Runner:
     """The runner of an experiment.
 
@@ -36,8 +42,11 @@ def build_runner(
         work_dir: folder for checkpoints, weights and logs.
         resume: go on from the folder's last checkpoint; without one, start anew and say so.
         overwrite: start anew in a folder that holds a training, whose results ``train()`` then removes.
+        weights: to start from, of the same network, input and classes; random ones otherwise. A resume goes on from its
+            checkpoint whatever this says.
 
     Raises:
+        CheckpointError: weights that cannot be read or belong to another network, input or classes.
         ConfigError: the configuration cannot be built, or the folder holds a training and neither option is given.
     """
     if (Path(work_dir) / CHECKPOINT).is_file() and not (resume or overwrite):
@@ -52,6 +61,8 @@ def build_runner(
     batch_size = train_options["batch_size"]
     loop = dict(config["train_cfg"])
     custom_hooks = [dict(hook) for hook in config.get("custom_hooks", [])]
+    if "spike_rate" in config:
+        custom_hooks.append(SpikeRate(**config["spike_rate"]))
     _check_schedule(config)
     log = TrainingLog(work_dir)
     progress = ProgressBar(log)
@@ -77,6 +88,9 @@ def build_runner(
     )
     runner.best, runner.validation, runner.progress = {}, {}, progress
     runner.facts = describe(config, train)
+    if weights is not None:
+        # Now, while nothing of an earlier training in the folder has been removed.
+        runner.start_from(weights)
     return runner
 
 

@@ -17,6 +17,7 @@ KEYS = (
     "param_scheduler",
     "custom_hooks",
     "randomness",
+    "spike_rate",
     "vote_transforms",
 )
 REQUIRED = ("model", "train_dataloader", "train_cfg", "optim_wrapper")
@@ -48,8 +49,13 @@ _SECTIONS: dict[str, dict[str, int | None]] = {
     "test_dataloader": {"batch_size": 1, "dataset": None},
     "train_cfg": {"max_epochs": 1, "val_interval": 1},
     "randomness": {"seed": 0, "deterministic": None},
+    "spike_rate": {"target": None, "weight": None, "over": None, "ramp": None},
 }
-_SECTION_NEEDS = {"train_dataloader": ("batch_size", "dataset"), "train_cfg": ("max_epochs",)}
+_SECTION_NEEDS = {
+    "train_dataloader": ("batch_size", "dataset"),
+    "train_cfg": ("max_epochs",),
+    "spike_rate": ("target",),
+}
 _PARAMWISE = (
     "custom_keys",
     "bias_lr_mult",

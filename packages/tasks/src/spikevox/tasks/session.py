@@ -10,13 +10,7 @@ from torch import nn
 
 from spikevox.encoding import collate
 from spikevox.tasks.build import build
-from spikevox.tasks.checkpoint import (
-    check_facts,
-    load_strictly,
-    neuron_facts,
-    read_weights,
-    versions,
-)
+from spikevox.tasks.checkpoint import load_weights, versions
 from spikevox.tasks.classification.baseline import Baseline, forest_baseline
 from spikevox.tasks.classification.scoring import Evaluation, evaluate
 from spikevox.tasks.datasets.base import PointDataset
@@ -48,6 +42,7 @@ class Scored(NamedTuple):
             "count": result.count,
             "empty": result.empty,
             "firing_rate": self.evaluation.firing_rate,
+            "nonzero": self.evaluation.nonzero,
             "votes": self.votes,
             "split": self.split,
             "seed": self.facts["seed"],
@@ -61,7 +56,8 @@ class Scored(NamedTuple):
         totals = np.bincount(self.evaluation.labels, minlength=len(names))
         lines = [
             f"{self.split}: accuracy {result.accuracy:.4f}, mean class accuracy {result.mean_class_accuracy:.4f}, "
-            f"{result.count} samples ({result.empty} empty), votes {self.votes}, firing rate {self.evaluation.firing_rate:.3f}"
+            f"{result.count} samples ({result.empty} empty), votes {self.votes}, firing rate {self.evaluation.firing_rate:.3f}, "
+            f"nonzero {self.evaluation.nonzero:.3f}"
         ]
         shares = result.class_accuracy(totals)
         lines += [f"  {name:<16} {share:.4f} of {n}" for name, share, n in zip(names, shares, totals, strict=True)]
@@ -86,12 +82,7 @@ def load_network(
         CheckpointError: the weights do not fit, or were made for another network, voxels, features or classes.
     """
     network = build(config["model"])
-    facts = describe(config, dataset)
-    tensors, stored = read_weights(weights)
-    wanted = {key: facts[key] for key in ("model", "voxels", "class_names")}
-    check_facts(stored, {**wanted, "neurons": neuron_facts(network)}, str(weights))
-    load_strictly(network, tensors, str(weights))
-    return network, stored
+    return network, load_weights(network, weights, describe(config, dataset))
 
 
 def score(config: Mapping[str, Any], weights: str | Path, *, votes: int = 1) -> Scored:

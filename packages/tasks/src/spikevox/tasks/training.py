@@ -1,5 +1,6 @@
 """The training loop and its checkpoints: a killed run resumes bit for bit."""
 
+import hashlib
 import json
 import shutil
 import time
@@ -16,6 +17,7 @@ from mmengine.runner import EpochBasedTrainLoop
 from spikevox.tasks.checkpoint import (
     describe_network,
     load_checkpoint,
+    load_weights,
     save_checkpoint,
     save_weights,
     versions,
@@ -29,6 +31,7 @@ CHECKPOINT = "last.pth"
 WEIGHTS = "weights.safetensors"
 BEST_WEIGHTS = "best.safetensors"
 FIGURES = "training.json"
+INITIAL = "initial_weights_sha256"
 
 
 class TrainLoop(EpochBasedTrainLoop):
@@ -106,6 +109,15 @@ class Runner(mmengine.runner.Runner):
         self.call_hook("before_save_checkpoint", checkpoint=content)
         return content["state_dict"]
 
+    def start_from(self, weights: str | Path) -> None:
+        """Lets a training begin with weights of the same network, input and classes; those it leaves name their SHA-256.
+
+        Raises:
+            CheckpointError: they cannot be read, or belong to another network, input or classes.
+        """
+        load_weights(self.network, weights, self.facts)
+        self.facts[INITIAL] = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
+
     def load_or_resume(self) -> None:
         """Restores the last checkpoint of the work folder where a resume was asked for."""
         path = Path(self.work_dir) / CHECKPOINT
@@ -141,6 +153,9 @@ class Runner(mmengine.runner.Runner):
     def _restore(self, content: dict[str, Any]) -> None:
         self.call_hook("after_load_checkpoint", checkpoint=content)
         self.network.load_state_dict(content["state_dict"])
+        facts = json.loads(content["facts"])
+        if INITIAL in facts:
+            self.facts[INITIAL] = facts[INITIAL]
         self.optim_wrapper.load_state_dict(content["optimizer"])
         for scheduler, state in zip(self.param_schedulers or [], content["schedulers"], strict=True):
             scheduler.load_state_dict(state)

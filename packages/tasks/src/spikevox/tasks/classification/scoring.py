@@ -23,6 +23,7 @@ class Evaluation(NamedTuple):
         labels: (N,) int64.
         firing: statistics of each neuron layer.
         firing_rate: mean spikes a value, over all layers.
+        nonzero: share of the values that are not 0, over all layers.
     """
 
     result: ClassificationResult
@@ -30,6 +31,7 @@ class Evaluation(NamedTuple):
     labels: NDArray[np.int64]
     firing: dict[str, Firing]
     firing_rate: float
+    nonzero: float
 
 
 @torch.no_grad()
@@ -65,4 +67,4 @@ def evaluate(network: nn.Module, dataset: PointDataset, *, batch_size: int = 32,
         network.train(training)
     mean, truth = np.mean(scores, axis=0), np.array(labels)
     result = classification_result(mean.argmax(axis=1), truth, np.all(empty, axis=0), mean.shape[1])
-    return Evaluation(result, mean, truth, monitor.summary(), monitor.firing_rate)
+    return Evaluation(result, mean, truth, monitor.summary(), monitor.firing_rate, monitor.nonzero)
