@@ -82,7 +82,7 @@ def test_gradients_are_exact_at_every_width(simd, out_channels):
     expected = torch.stack(
         [spikes.long()[inputs[offsets == k]].T @ grad.long()[outputs[offsets == k]] for k in range(27)]
     )
-    found = native.weight_gradient(native.NativeEvents(spikes), grad, kernel_map, transposed=False)
+    found = native.weight_gradient(spikes, native.NativeEvents(spikes), grad, kernel_map, transposed=False)
     assert torch.equal(found.long(), expected)
     turned = weight.transpose(1, 2).contiguous()
     expected = torch.zeros(len(rows), 20, dtype=torch.int64)
@@ -104,7 +104,7 @@ def test_any_number_of_threads_gives_the_same_bits(simd):
             (
                 native.convolve(spikes, events, weight, kernel_map, transposed=False),
                 native.convolve(grad, None, weight.transpose(1, 2).contiguous(), kernel_map, transposed=True),
-                native.weight_gradient(events, grad, kernel_map, transposed=False),
+                native.weight_gradient(spikes, events, grad, kernel_map, transposed=False),
                 *kernel_map.pairs(),
             )
         )
@@ -165,7 +165,7 @@ def test_empty_sets_have_no_pairs(empty):
     events = native.NativeEvents(x)
     result = native.convolve(x, events, torch.ones(27, 3, 5), kernel_map, transposed=False)
     assert torch.equal(result, torch.zeros(len(outputs), 5))
-    grad = native.weight_gradient(events, torch.ones(len(outputs), 5), kernel_map, transposed=False)
+    grad = native.weight_gradient(x, events, torch.ones(len(outputs), 5), kernel_map, transposed=False)
     assert torch.equal(grad, torch.zeros(27, 3, 5))
 
 
@@ -203,7 +203,7 @@ def test_wrong_input_is_refused_before_any_memory_is_touched():
     with pytest.raises(BackendError, match="events belong to other features"):
         run(known=native.NativeEvents(torch.ones(len(rows), 5)))
     with pytest.raises(BackendError, match="the gradient has other rows"):
-        native.weight_gradient(events, torch.zeros(3, 8), kernel_map, transposed=False)
+        native.weight_gradient(spikes, events, torch.zeros(3, 8), kernel_map, transposed=False)
     with pytest.raises(TypeError, match=r"inputs must be a contiguous torch\.int32"):
         native.NativeMap(rows.long(), rows, *GEOMETRY)
     with pytest.raises(TypeError, match=r"outputs must have shape \(N, 4\)"):
@@ -258,7 +258,7 @@ def test_an_unknown_instruction_set_is_named():
 def test_a_library_of_another_version_is_not_used(monkeypatch):
     native.library.cache_clear()
     monkeypatch.setattr(native, "INTERFACE_VERSION", 99)
-    assert "has interface 2, this version needs 99" in native.reason_absent()
+    assert "has interface 3, this version needs 99" in native.reason_absent()
     native.library.cache_clear()
 
 

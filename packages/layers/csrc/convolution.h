@@ -10,19 +10,29 @@ namespace spikevox {
 
 // Share of values that are not zero above which going through plain rows is faster than through events: for narrow results
 // the cost of an event is finding it. `vectors` are those of a row of the result.
-inline double dense_from(int64_t vectors) { return vectors == 1 ? 0.2 : vectors == 2 ? 0.5 : 0.7; }
+constexpr double dense_from(int64_t vectors) { return vectors == 1 ? 0.2 : vectors == 2 ? 0.5 : 0.7; }
+
+// The same for the gradient of a weight, which is computed from values where there are at most kNarrow channels.
+constexpr int64_t kNarrow = 32;
+constexpr double kGradientDenseFrom = 0.5;
+
+// Whether events of a table serve a convolution to `vectors` or its gradient; `share` of its values are not zero.
+inline bool events_pay(int64_t in_channels, int64_t vectors, double share) {
+  return share <= dense_from(vectors) || (in_channels > kNarrow && share <= kGradientDenseFrom);
+}
 
 inline int64_t padded(int64_t columns, int width) { return (columns + width - 1) / width * width; }
 
 // result (targets, out_channels) = sum over pairs of x[source] W[offset]. Reads `events` where they are given and sparse
-// enough to pay, else the plain `x`. weight is (volume, in_channels, out_channels).
+// enough to pay, else the plain `x`. weight is (volume, in_channels, out_channels), or where `turned` (volume, out_channels,
+// in_channels).
 template <class T>
 void convolve(const Kernels<T>& kernels, const PairLists& lists, const EventTable<T>* events, const T* x,
-              int64_t in_channels, const T* weight, int64_t out_channels, T* result, int threads);
+              int64_t in_channels, const T* weight, bool turned, int64_t out_channels, T* result, int threads);
 
-// result (volume, in_channels, out_channels) = sum over pairs of x[source]^T grad[target].
+// result (volume, in_channels, out_channels) = sum over pairs of x[source]^T grad[target]; `events` are those of x, or null.
 template <class T>
-void weight_gradient(const Kernels<T>& kernels, const PairLists& lists, const EventTable<T>& events, const T* grad,
-                     int64_t out_channels, T* result, int threads);
+void weight_gradient(const Kernels<T>& kernels, const PairLists& lists, const EventTable<T>* events, const T* x,
+                     int64_t in_channels, const T* grad, int64_t out_channels, T* result, int threads);
 
 }  // namespace spikevox

@@ -1,10 +1,12 @@
 // The C interface of maps, convolutions and gradients.
 #include "interface.h"
 
+#include <algorithm>
 #include <memory>
 
 #include "convolution.h"
 #include "kernel_map.h"
+#include "sites.h"
 
 namespace spikevox {
 
@@ -39,25 +41,28 @@ namespace {
 
 template <class T>
 void run_convolution(int level, KernelMap& map, int transposed, const EventTable<T>* events, const T* x, int64_t rows,
-                     int64_t in_channels, const T* weight, int64_t out_channels, T* result, int threads) {
+                     int64_t in_channels, const T* weight, int turned, int64_t out_channels, T* result, int threads) {
   require(in_channels > 0 && in_channels <= 65535 && out_channels > 0, "channels must lie between 1 and 65535");
   require(rows == (transposed ? map.outputs() : map.inputs()), "the features have other rows than the kernel map");
   require(!events || (events->rows() == rows && events->channels() == in_channels), "events belong to other features");
-  convolve(kernels_of<T>(level), map.lists(transposed), events, x, in_channels, weight, out_channels, result, threads);
+  convolve(kernels_of<T>(level), map.lists(transposed), events, x, in_channels, weight, turned != 0, out_channels, result,
+           threads);
 }
 
 template <class T>
-void run_weight_gradient(int level, KernelMap& map, int transposed, const EventTable<T>& events, const T* grad,
-                         int64_t rows, int64_t out_channels, T* result, int threads) {
-  require(out_channels > 0, "channels must be at least 1");
-  require(events.rows() == (transposed ? map.outputs() : map.inputs()), "the events have other rows than the kernel map");
+void run_weight_gradient(int level, KernelMap& map, int transposed, const EventTable<T>* events, const T* x,
+                         int64_t x_rows, int64_t in_channels, const T* grad, int64_t rows, int64_t out_channels, T* result,
+                         int threads) {
+  require(in_channels > 0 && in_channels <= 65535 && out_channels > 0, "channels must lie between 1 and 65535");
+  require(x_rows == (transposed ? map.outputs() : map.inputs()), "the features have other rows than the kernel map");
   require(rows == (transposed ? map.inputs() : map.outputs()), "the gradient has other rows than the kernel map");
-  weight_gradient(kernels_of<T>(level), map.lists(transposed), events, grad, out_channels, result, threads);
+  require(!events || (events->rows() == x_rows && events->channels() == in_channels), "events belong to other features");
+  weight_gradient(kernels_of<T>(level), map.lists(transposed), events, x, in_channels, grad, out_channels, result, threads);
 }
 
 }  // namespace
 
-EXPORT int spikevox_interface_version() { return 2; }
+EXPORT int spikevox_interface_version() { return 3; }
 
 EXPORT const char* spikevox_last_error() { return message.c_str(); }
 
@@ -103,6 +108,24 @@ EXPORT int spikevox_map_export(void* map, int64_t* offsets, int64_t* inputs, int
   });
 }
 
+// Output sites of a strided convolution; inputs ascend.
+EXPORT int spikevox_sites_new(const int32_t* coordinates, int64_t count, const Striding* striding, void** result) {
+  return guarded([&] {
+    require(count >= 0 && count < (int64_t{1} << 31), "at most 2^31 - 1 sites");
+    check_striding(*striding);
+    *result = new SiteRows(strided(SiteRows(coordinates, coordinates + 4 * count), *striding));
+  });
+}
+
+EXPORT void spikevox_sites_free(void* sites) { delete static_cast<SiteRows*>(sites); }
+
+EXPORT int64_t spikevox_sites_rows(void* sites) { return static_cast<int64_t>(static_cast<SiteRows*>(sites)->size()) / 4; }
+
+EXPORT void spikevox_sites_export(void* sites, int32_t* result) {
+  const SiteRows& rows = *static_cast<SiteRows*>(sites);
+  std::copy(rows.begin(), rows.end(), result);
+}
+
 #define SPIKEVOX_TYPED(T, SUFFIX)                                                                                       \
   EXPORT int spikevox_events_new_##SUFFIX(int level, const T* values, int64_t rows, int64_t channels, int threads,      \
                                           void** result) {                                                              \
@@ -117,18 +140,19 @@ EXPORT int spikevox_map_export(void* map, int64_t* offsets, int64_t* inputs, int
   EXPORT void spikevox_events_free_##SUFFIX(void* events) { delete static_cast<EventTable<T>*>(events); }               \
   EXPORT int64_t spikevox_events_count_##SUFFIX(void* events) { return static_cast<EventTable<T>*>(events)->count(); }  \
   EXPORT int spikevox_convolve_##SUFFIX(int level, void* map, int transposed, void* events, const T* x, int64_t rows,   \
-                                        int64_t in_channels, const T* weight, int64_t out_channels, T* result,          \
-                                        int threads) {                                                                  \
+                                        int64_t in_channels, const T* weight, int turned, int64_t out_channels,         \
+                                        T* result, int threads) {                                                       \
     return guarded([&] {                                                                                                \
       run_convolution<T>(level, *static_cast<KernelMap*>(map), transposed, static_cast<EventTable<T>*>(events), x,      \
-                         rows, in_channels, weight, out_channels, result, threads);                                     \
+                         rows, in_channels, weight, turned, out_channels, result, threads);                             \
     });                                                                                                                 \
   }                                                                                                                     \
-  EXPORT int spikevox_weight_gradient_##SUFFIX(int level, void* map, int transposed, void* events, const T* grad,       \
-                                               int64_t rows, int64_t out_channels, T* result, int threads) {            \
+  EXPORT int spikevox_weight_gradient_##SUFFIX(int level, void* map, int transposed, void* events, const T* x,          \
+                                               int64_t x_rows, int64_t in_channels, const T* grad, int64_t rows,        \
+                                               int64_t out_channels, T* result, int threads) {                          \
     return guarded([&] {                                                                                                \
-      run_weight_gradient<T>(level, *static_cast<KernelMap*>(map), transposed, *static_cast<EventTable<T>*>(events),    \
-                             grad, rows, out_channels, result, threads);                                                \
+      run_weight_gradient<T>(level, *static_cast<KernelMap*>(map), transposed, static_cast<EventTable<T>*>(events), x,  \
+                             x_rows, in_channels, grad, rows, out_channels, result, threads);                           \
     });                                                                                                                 \
   }
 

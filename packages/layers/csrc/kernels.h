@@ -36,6 +36,18 @@ struct Events {
   const T* values;
 };
 
+// Room to sort the events of some pairs by channel.
+template <class T>
+struct ChannelLists {
+  struct Entry {
+    uint32_t at;  // where the row of the gradient begins, from the tile's first
+    T value;
+  };
+  int64_t pairs;     // so many at a time
+  uint32_t* counts;  // of each channel
+  Entry* entries;    // (channels, pairs)
+};
+
 // How a membrane becomes spikes: kInteger floor(clamp(u, 0, levels) + 0.5), kStep u >= threshold, kRectified max(u, 0).
 struct SpikeRule {
   enum Kind : int32_t { kInteger = 0, kStep = 1, kRectified = 2 };
@@ -60,8 +72,23 @@ struct Kernels {
   void (*add)(const T* other, int64_t count, T* row);                      // row += other
   void (*scale)(const T* factor, const T* shift, int64_t count, T* row);  // row = row * factor + shift
   // result (in_channels, columns) += gradient of the weight of one list's kernel offset from one tile.
-  void (*weight_gradient)(const PairLists&, int64_t tile, int64_t list, const Events<T>&, const T* grad, int64_t columns,
-                          T* result);
+  void (*gradient_from_events)(const PairLists&, int64_t tile, int64_t list, const Events<T>&, int64_t in_channels,
+                               const T* grad, int64_t columns, const ChannelLists<T>&, T* result);
+  void (*gradient_from_values)(const PairLists&, int64_t tile, int64_t list, const T* x, int64_t in_channels,
+                               const T* grad, int64_t columns, T* result);
+  // Of a run of rows (rows, channels): mean of each channel and its centred squares.
+  void (*moments)(const T* x, int64_t rows, int64_t channels, T* mean, T* squares);
+  // Of a run of rows: sums of grad and of grad (x - mean).
+  void (*gradient_sums)(const T* grad, const T* x, const T* mean, int64_t rows, int64_t channels, T* plain, T* weighted);
+  void (*affine)(const T* x, const T* factor, const T* shift, int64_t rows, int64_t channels, T* result);
+  // result = grad of_grad + x of_x + shift.
+  void (*affine_pair)(const T* grad, const T* x, const T* of_grad, const T* of_x, const T* shift, int64_t rows,
+                      int64_t channels, T* result);
+  // Of at most 2^31 - 1 values; returns how many are not 0.
+  int64_t (*integer_spikes)(T levels, int64_t count, const T* membrane, T* spikes);
+  void (*mask_gradient)(T levels, int64_t count, const T* membrane, T* grad);
+  // result (columns, stride) = the turned table (rows, columns), in its first `rows` columns.
+  void (*turn)(const T* table, int64_t rows, int64_t columns, int64_t stride, T* result);
 };
 
 struct KernelTable {

@@ -27,10 +27,7 @@ std::vector<T> row_of(const void* from, int64_t channels) {
 template <class T>
 int Network<T>::add_sites(int32_t from, const Striding& striding) {
   require(from >= 0 && from <= static_cast<int32_t>(strided_.size()), "sites derive from others that are there already");
-  for (int a = 0; a < 3; ++a)
-    require(striding.kernel[a] > 0 && striding.stride[a] > 0 && striding.dilation[a] > 0 && striding.padding[a] >= 0 &&
-                striding.tensor_stride[a] > 0,
-            "kernel size, stride, dilation and tensor stride must be positive");
+  check_striding(striding);
   strided_.push_back({from, striding});
   return static_cast<int>(strided_.size());  // set 0 is the input's
 }

@@ -104,6 +104,12 @@ void reach_sites(const SiteRows& inputs, const Striding& s, const int64_t* limit
 
 }  // namespace
 
+void check_striding(const Striding& s) {
+  for (int a = 0; a < 3; ++a)
+    if (s.kernel[a] <= 0 || s.stride[a] <= 0 || s.dilation[a] <= 0 || s.padding[a] < 0 || s.tensor_stride[a] <= 0)
+      throw std::invalid_argument("kernel size, stride, dilation and tensor stride must be positive");
+}
+
 SiteRows strided(const SiteRows& inputs, const Striding& s) {
   const int64_t count = static_cast<int64_t>(inputs.size()) / 4;
   if (!count) return {};
@@ -111,9 +117,11 @@ SiteRows strided(const SiteRows& inputs, const Striding& s) {
   bounds(inputs.data(), count, lower, upper);
   int64_t limit[3], scale[3];
   for (int a = 0; a < 3; ++a) {
-    const int64_t reach = int64_t{s.dilation[a]} * (s.kernel[a] - 1);
-    lower[a + 1] = floor_divide(floor_divide(lower[a + 1], s.tensor_stride[a]) + s.padding[a] - reach, s.stride[a]);
-    upper[a + 1] = floor_divide(floor_divide(upper[a + 1], s.tensor_stride[a]) + s.padding[a] + reach, s.stride[a]) + 1;
+    // Rounded sites know nothing of the kernel.
+    const int64_t padding = s.floor ? 0 : s.padding[a];
+    const int64_t reach = s.floor ? 0 : int64_t{s.dilation[a]} * (s.kernel[a] - 1);
+    lower[a + 1] = floor_divide(floor_divide(lower[a + 1], s.tensor_stride[a]) + padding - reach, s.stride[a]);
+    upper[a + 1] = floor_divide(floor_divide(upper[a + 1], s.tensor_stride[a]) + padding + reach, s.stride[a]) + 1;
     limit[a] = s.bounded ? axis_extent(s, a) : 0;
     scale[a] = s.tensor_stride[a] * s.stride[a];
   }

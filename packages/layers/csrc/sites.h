@@ -17,6 +17,9 @@ struct Striding {
   int64_t extent[3];  // outputs that a dense convolution over [0, extent) would not have are left out, where bounded
 };
 
+// std::invalid_argument for sizes that are not positive.
+void check_striding(const Striding& striding);
+
 // std::range_error where outputs leave int32 or their box does not fit 62 bits.
 SiteRows strided(const SiteRows& inputs, const Striding& striding);
 

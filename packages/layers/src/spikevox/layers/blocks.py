@@ -11,6 +11,7 @@ from spikevox.layers.joining import concatenate
 from spikevox.layers.linear import Linear
 from spikevox.layers.neurons.registry import build_neuron
 from spikevox.layers.norm import BatchNorm
+from spikevox.layers.spiking_conv import SpikingSequential, spiking_conv
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,10 @@ class Parts:
         """A fresh normalisation."""
         return self.norm(channels, **self.norm_options)
 
-    def spiking_conv(self, in_channels: int, out_channels: int) -> nn.Sequential:
+    def spiking_conv(self, in_channels: int, out_channels: int) -> SpikingSequential:
         """Neuron, submanifold 3x3x3 convolution, normalisation: membrane to membrane."""
         conv = SubmanifoldConv3d(in_channels, out_channels, kernel_size=3)
-        return nn.Sequential(self.make_neuron(), conv, self.make_norm(out_channels))
+        return SpikingSequential(self.make_neuron(), conv, self.make_norm(out_channels))
 
 
 class BasicBlock(nn.Module):
@@ -57,7 +58,9 @@ class BasicBlock(nn.Module):
         super().__init__()
         parts = parts or Parts()
         self.first = parts.spiking_conv(channels, channels)
-        self.second = nn.Sequential(*parts.spiking_conv(channels, channels), *parts.spiking_conv(channels, channels))
+        self.second = SpikingSequential(
+            *parts.spiking_conv(channels, channels), *parts.spiking_conv(channels, channels)
+        )
 
     def forward(self, x: Any) -> Any:
         """Membrane (N, C) to membrane (N, C) on the same sites."""
@@ -95,7 +98,7 @@ class Down(nn.Module):
 
     def forward(self, x: Any) -> Any:
         """Membrane to membrane on the coarser sites."""
-        return self.norm(self.conv(self.neuron(x)))
+        return spiking_conv(x, self.neuron, self.conv, self.norm)
 
 
 class Up(nn.Module):
@@ -138,5 +141,5 @@ class Up(nn.Module):
 
     def forward(self, x: Any, skip: Any) -> Any:
         """Membranes on the coarse sites and on the skip's sites to a membrane on the skip's sites."""
-        up = self.norm(self.conv(self.neuron(x), skip))
+        up = spiking_conv(x, self.neuron, self.conv, self.norm, skip)
         return up + self.fuse(concatenate(up, skip))

@@ -20,7 +20,13 @@ Whole = int | Sequence[int]
 
 
 class SparseConvolution(nn.Module):
-    """Base of the three convolutions: their weights, and the call of the engine."""
+    """Base of the three convolutions: their weights, and the call of the engine.
+
+    Attributes:
+        transposed: the kernel map is gone through from its outputs to its inputs.
+    """
+
+    transposed = False
 
     def __init__(self, in_channels: int, out_channels: int, geometry: KernelGeometry, groups: int, bias: bool) -> None:
         super().__init__()
@@ -45,12 +51,23 @@ class SparseConvolution(nn.Module):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
-    def _convolve(self, x: SparseTensor, outputs: Sites, *, transposed: bool = False) -> SparseTensor:
+    def output_sites(self, x: SparseTensor) -> Sites:
+        """Where the results of ``x`` are."""
+        raise NotImplementedError
+
+    def kernel_map(self, x: SparseTensor, outputs: Sites) -> Any:
+        """The backend's matches of the sites of ``x`` and the output sites.
+
+        Raises:
+            LayerError: ``x`` has other channels than the layer takes.
+        """
         if x.features.shape[-1] != self.in_channels:
             raise LayerError(f"{self} expects {self.in_channels} channels, got {x!r}.")
-        maps = x.maps
-        ends = (outputs, x.sites) if transposed else (x.sites, outputs)
-        kernel_map = maps.kernel_map(*ends, self.geometry)
+        return x.maps.kernel_map(*((outputs, x.sites) if self.transposed else (x.sites, outputs)), self.geometry)
+
+    def _convolve(self, x: SparseTensor, outputs: Sites) -> SparseTensor:
+        maps, transposed = x.maps, self.transposed
+        kernel_map = self.kernel_map(x, outputs)
 
         def step(features: Tensor) -> Tensor:
             maps.engine.check(features)
@@ -68,9 +85,7 @@ class SparseConvolution(nn.Module):
         features = step(x.features) if x.time_steps is None else torch.stack([step(f) for f in x.features])
         if self.bias is not None:
             features = features + self.bias
-        if outputs is x.sites:
-            return x.replace(features)
-        return SparseTensor.on_sites(features, outputs, time_steps=x.time_steps)
+        return x.moved(features, outputs)
 
     def extra_repr(self) -> str:
         """Channels and geometry, as torch prints its own layers."""
@@ -129,6 +144,10 @@ class SubmanifoldConv3d(SparseConvolution):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
+    def output_sites(self, x: SparseTensor) -> Sites:
+        """The sites of ``x``."""
+        return x.sites
+
     def forward(self, x: Any) -> Any:
         """Features (N, out_channels) on the sites of ``x``."""
         return _checked(x, lambda tensor: self._convolve(tensor, tensor.sites))
@@ -177,14 +196,13 @@ class SparseConv3d(SparseConvolution):
         self.sites = sites
         self.extent = None if extent is None else triple(extent, "extent")
 
+    def output_sites(self, x: SparseTensor) -> Sites:
+        """Sites at the tensor stride of ``x`` times the layer's."""
+        return x.maps.strided(x.sites, self.geometry, mode=self.sites, extent=self.extent)
+
     def forward(self, x: Any) -> Any:
         """Features (N_out, out_channels) on the output sites."""
-
-        def call(tensor: SparseTensor) -> SparseTensor:
-            outputs = tensor.maps.strided(tensor.sites, self.geometry, mode=self.sites, extent=self.extent)
-            return self._convolve(tensor, outputs)
-
-        return _checked(x, call)
+        return _checked(x, lambda tensor: self._convolve(tensor, self.output_sites(tensor)))
 
 
 class SparseInverseConv3d(SparseConvolution):
@@ -202,6 +220,8 @@ class SparseInverseConv3d(SparseConvolution):
 
     Weights start uniform within ``1 / sqrt(K * out_channels)`` (MinkowskiEngine's default).
     """
+
+    transposed = True
 
     def __init__(
         self,
@@ -230,21 +250,18 @@ class SparseInverseConv3d(SparseConvolution):
         Raises:
             LayerError: no sites to return to are known, several are, or ``like`` does not fit.
         """
+        return _checked(x, lambda tensor: self._convolve(tensor, self.output_sites(tensor, like)))
 
-        def call(tensor: SparseTensor) -> SparseTensor:
-            return self._convolve(tensor, self._outputs(tensor, like), transposed=True)
-
-        return _checked(x, call)
-
-    def _outputs(self, tensor: SparseTensor, like: Any) -> Sites:
+    def output_sites(self, x: SparseTensor, like: Any = None) -> Sites:
+        """The finer sites that ``x`` was derived from, or those of ``like``; raises as the call does."""
         stride = self.geometry.stride
         if like is None:
-            return tensor.sites.finer_by(stride)
+            return x.sites.finer_by(stride)
         target, _ = adopt(like)
-        fits = all(c == f * s for c, f, s in zip(tensor.tensor_stride, target.tensor_stride, stride, strict=True))
-        if target.maps is not tensor.maps or not fits:
+        fits = all(c == f * s for c, f, s in zip(x.tensor_stride, target.tensor_stride, stride, strict=True))
+        if target.maps is not x.maps or not fits:
             raise LayerError(
-                f"{self} cannot return from {tensor!r} to the sites of {target!r}: both must come from one input, "
+                f"{self} cannot return from {x!r} to the sites of {target!r}: both must come from one input, "
                 f"and tensor strides must differ by {stride}."
             )
         return target.sites

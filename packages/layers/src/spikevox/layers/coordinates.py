@@ -7,6 +7,7 @@ from torch import Tensor
 
 from spikevox.encoding.errors import CoordinateRangeError
 from spikevox.layers.backends import Engine, MinkowskiEngineAdapter, new_engine
+from spikevox.layers.backends.compiled import CompiledEngine
 from spikevox.layers.backends.geometry import KernelGeometry, Triple
 from spikevox.layers.backends.site_table import KeyPacking
 from spikevox.layers.errors import LayerError
@@ -110,6 +111,10 @@ class CoordinateMaps:
         floor = mode == "stride" or geometry.tiles
         if floor and extent is None and isinstance(self.engine, AdoptedEngine) and len(sites):
             return self._adopt(self.engine.stride(sites.handle, geometry.stride))
+        if isinstance(self.engine, CompiledEngine):
+            outputs = self.engine.strided(sites.handle, geometry, floor=floor, extent=extent)
+            if outputs is not None:
+                return self.insert(outputs, (x, y, z))
         steps = _steps(sites)
         stride = torch.tensor(geometry.stride, device=steps.device)
         if floor:

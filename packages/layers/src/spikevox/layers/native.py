@@ -18,7 +18,7 @@ from torch import Tensor
 from spikevox.encoding.errors import CoordinateRangeError
 from spikevox.layers.errors import BackendError
 
-INTERFACE_VERSION = 2
+INTERFACE_VERSION = 3
 Triple = tuple[int, int, int]
 SIMD_LEVELS = ("portable", "avx2", "avx512")
 _LIBRARY = Path(__file__).parent / ("_native.dll" if os.name == "nt" else "_native.so")
@@ -28,6 +28,7 @@ _RANGE = 2
 _Pointer = ctypes.c_void_p
 _Long = ctypes.c_int64
 _Int = ctypes.c_int
+_Double = ctypes.c_double
 _RESULT = {
     "spikevox_interface_version": _Int,
     "spikevox_last_error": ctypes.c_char_p,
@@ -41,6 +42,11 @@ _RESULT = {
     "spikevox_events_count": _Long,
     "spikevox_convolve": _Int,
     "spikevox_weight_gradient": _Int,
+    "spikevox_sites_new": _Int,
+    "spikevox_sites_free": None,
+    "spikevox_sites_rows": _Long,
+    "spikevox_sites_export": None,
+    **{f"spikevox_{name}": _Int for name in ("statistics", "normalise", "normalise_gradient", "fire", "mask_gradient")},
     "spikevox_session_rows": _Long,
     "spikevox_session_coordinates": None,
     "spikevox_session_free": None,
@@ -59,9 +65,22 @@ _ARGUMENTS = {
     "spikevox_events_free": [_Pointer],
     "spikevox_events_count": [_Pointer],
     "spikevox_convolve": [
-        *(_Int, _Pointer, _Int, _Pointer, _Pointer, _Long, _Long, _Pointer, _Long, _Pointer, _Int),
+        *(_Int, _Pointer, _Int, _Pointer, _Pointer, _Long, _Long, _Pointer, _Int, _Long, _Pointer, _Int),
     ],
-    "spikevox_weight_gradient": [_Int, _Pointer, _Int, _Pointer, _Pointer, _Long, _Long, _Pointer, _Int],
+    "spikevox_weight_gradient": [
+        *(_Int, _Pointer, _Int, _Pointer, *(_Pointer, _Long, _Long) * 2, _Pointer, _Int),
+    ],
+    "spikevox_sites_new": [_Pointer, _Long, _Pointer, _Pointer],
+    "spikevox_sites_free": [_Pointer],
+    "spikevox_sites_rows": [_Pointer],
+    "spikevox_sites_export": [_Pointer, _Pointer],
+    "spikevox_statistics": [_Int, _Pointer, _Long, _Long, _Pointer, _Pointer, _Int],
+    "spikevox_normalise": [_Int, _Pointer, _Long, _Long, _Pointer, _Pointer, _Double, *[_Pointer] * 3, _Int],
+    "spikevox_normalise_gradient": [
+        *(_Int, _Pointer, _Pointer, _Long, _Long, _Pointer, _Pointer, _Double, *[_Pointer] * 4, _Int),
+    ],
+    "spikevox_fire": [_Int, _Pointer, _Long, _Long, _Double, _Long, _Pointer, _Int, _Pointer],
+    "spikevox_mask_gradient": [_Int, _Pointer, _Long, _Double, _Pointer, _Int],
     "spikevox_session_rows": [_Pointer, _Int],
     "spikevox_session_coordinates": [_Pointer, _Int, _Pointer],
     "spikevox_session_free": [_Pointer],
@@ -75,7 +94,7 @@ _ARGUMENTS = {
     "spikevox_network_prepare": [_Pointer, _Pointer, _Long, _Long, _Int, _Pointer],
     "spikevox_network_execute": [_Int, _Pointer, _Pointer, _Pointer, _Pointer, _Pointer, _Int],
 }
-_UNTYPED = ("interface_version", "last_error", "simd_name", "map_", "session_")
+_UNTYPED = ("interface_version", "last_error", "simd_name", "map_", "sites_", "session_")
 
 
 def available() -> bool:
@@ -123,7 +142,12 @@ def simd() -> str:
     Raises:
         BackendError: ``SPIKEVOX_SIMD`` names one that is unknown or that this processor lacks.
     """
-    return SIMD_LEVELS[level(os.environ.get("SPIKEVOX_SIMD", ""))]
+    return SIMD_LEVELS[chosen_level()]
+
+
+def chosen_level() -> int:
+    """Number of the instruction set in use; raises as :func:`simd` does."""
+    return level(os.environ.get("SPIKEVOX_SIMD", ""))
 
 
 @cache
@@ -215,25 +239,27 @@ class NativeEvents:
 
     Args:
         features: (N, C) float32 or float64, contiguous, C up to 65,535.
+        handle: of events that the library has made already.
 
     Attributes:
         shape: (N, C).
     """
 
-    def __init__(self, features: Tensor) -> None:
+    def __init__(self, features: Tensor, handle: ctypes.c_void_p | None = None) -> None:
         self.shape = tuple(features.shape)
         self.dtype = features.dtype
         suffix = suffix_of(features)
-        self.handle = _Pointer()
-        check(
-            getattr(library(), f"spikevox_events_new_{suffix}")(
-                level(os.environ.get("SPIKEVOX_SIMD", "")),
-                address(features, features.dtype, "features"),
-                *features.shape,
-                torch.get_num_threads(),
-                ctypes.byref(self.handle),
+        self.handle = _Pointer() if handle is None else handle
+        if handle is None:
+            check(
+                getattr(library(), f"spikevox_events_new_{suffix}")(
+                    chosen_level(),
+                    address(features, features.dtype, "features"),
+                    *features.shape,
+                    torch.get_num_threads(),
+                    ctypes.byref(self.handle),
+                )
             )
-        )
         weakref.finalize(self, getattr(library(), f"spikevox_events_free_{suffix}"), self.handle)
 
     def __len__(self) -> int:
@@ -255,25 +281,37 @@ def suffix_of(features: Tensor) -> str:
 
 
 def convolve(
-    features: Tensor, events: NativeEvents | None, weight: Tensor, kernel_map: NativeMap, *, transposed: bool
+    features: Tensor,
+    events: NativeEvents | None,
+    weight: Tensor,
+    kernel_map: NativeMap,
+    *,
+    transposed: bool,
+    turned: bool = False,
 ) -> Tensor:
-    """Features (M, C_out) from features (N, C_in), or their events, and weight (K, C_in, C_out)."""
+    """Features (M, C_out) from features (N, C_in), or their events, and weight (K, C_in, C_out).
+
+    Where ``turned``, the weight is (K, C_out, C_in): a gradient goes through the weight of the forward pass as it is.
+    """
     suffix = suffix_of(features)
-    if weight.ndim != 3 or weight.shape[:2] != (kernel_map.volume, features.shape[1]):
+    inputs, outputs = (2, 1) if turned else (1, 2)
+    if weight.ndim != 3 or (weight.shape[0], weight.shape[inputs]) != (kernel_map.volume, features.shape[1]):
+        order = "C_out, {}" if turned else "{}, C_out"
         raise TypeError(
-            f"weight must have shape ({kernel_map.volume}, {features.shape[1]}, C_out), got {tuple(weight.shape)}."
+            f"weight must have shape ({kernel_map.volume}, {order.format(features.shape[1])}), got {tuple(weight.shape)}."
         )
-    result = features.new_empty(kernel_map.inputs if transposed else kernel_map.outputs, weight.shape[2])
+    result = features.new_empty(kernel_map.inputs if transposed else kernel_map.outputs, weight.shape[outputs])
     check(
         getattr(library(), f"spikevox_convolve_{suffix}")(
-            level(os.environ.get("SPIKEVOX_SIMD", "")),
+            chosen_level(),
             kernel_map.handle,
             transposed,
-            None if events is None else events.handle,
+            _events_of(features, events),
             address(features, features.dtype, "features"),
             *features.shape,
             address(weight, features.dtype, "weight"),
-            weight.shape[2],
+            turned,
+            result.shape[1],
             result.data_ptr(),
             torch.get_num_threads(),
         )
@@ -281,22 +319,32 @@ def convolve(
     return result
 
 
-def weight_gradient(events: NativeEvents, grad: Tensor, kernel_map: NativeMap, *, transposed: bool) -> Tensor:
-    """Gradient (K, C_in, C_out) from the events of the features (N, C_in) and the gradient (M, C_out)."""
-    suffix = suffix_of(grad)
-    if grad.dtype != events.dtype:
-        raise TypeError(f"the gradient must be {events.dtype} as the features are, got {grad.dtype}.")
-    result = grad.new_empty(kernel_map.volume, events.shape[1], grad.shape[1])
+def weight_gradient(
+    features: Tensor, events: NativeEvents | None, grad: Tensor, kernel_map: NativeMap, *, transposed: bool
+) -> Tensor:
+    """Gradient (K, C_in, C_out) from features (N, C_in), or their events, and the gradient (M, C_out)."""
+    suffix = suffix_of(features)
+    if grad.ndim != 2:
+        raise TypeError(f"grad must have shape (M, C_out), got {tuple(grad.shape)}.")
+    result = grad.new_empty(kernel_map.volume, features.shape[1], grad.shape[1])
     check(
         getattr(library(), f"spikevox_weight_gradient_{suffix}")(
-            level(os.environ.get("SPIKEVOX_SIMD", "")),
+            chosen_level(),
             kernel_map.handle,
             transposed,
-            events.handle,
-            address(grad, grad.dtype, "grad"),
+            _events_of(features, events),
+            address(features, features.dtype, "features"),
+            *features.shape,
+            address(grad, features.dtype, "grad"),
             *grad.shape,
             result.data_ptr(),
             torch.get_num_threads(),
         )
     )
     return result
+
+
+def _events_of(features: Tensor, events: NativeEvents | None) -> ctypes.c_void_p | None:
+    if events is not None and events.dtype != features.dtype:
+        raise TypeError(f"events of {events.dtype} belong to other features than these of {features.dtype}.")
+    return None if events is None else events.handle

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from spikevox.layers.all_reduce import all_reduce_sum
+from spikevox.layers.backends.compiled_norm import batch_norm
 from spikevox.layers.errors import LayerError
 from spikevox.layers.neurons.surrogate import check_positive
-from spikevox.layers.sparse_tensor import features_of, with_features
+from spikevox.layers.sparse_tensor import SparseTensor, features_of, with_features
 
 
 class BatchNorm(nn.BatchNorm1d):
@@ -54,6 +55,9 @@ class BatchNorm(nn.BatchNorm1d):
             result = self._native(rows)
         elif self.synchronise or len(rows) < 2:
             result = self._from_sums(rows)
+        elif isinstance(x, SparseTensor) and x.backend == "compiled":
+            result, of_rows = batch_norm(rows, self.scale(), self.bias, self.eps)
+            self.track(*of_rows, len(rows))
         else:
             self._count_batch()
             result = self._native(rows)
@@ -84,7 +88,7 @@ class BatchNorm(nn.BatchNorm1d):
         centred = rows - mean
         # A second sum of centred squares: the difference of two large sums would cancel.
         variance = total((centred**2).sum(dim=0)) / count
-        self._track(mean.detach(), variance.detach(), float(count))
+        self.track(mean.detach(), variance.detach(), float(count))
         return centred * torch.rsqrt(variance + self.eps) * self.scale() + self.bias
 
     def _count_batch(self) -> None:
@@ -97,15 +101,20 @@ class BatchNorm(nn.BatchNorm1d):
             return self.momentum or 0.0
         return 1 / int(self.num_batches_tracked)
 
+    def of_single_process(self, x: SparseTensor) -> bool:
+        """True where a training normalises ``x`` by the statistics of its own rows alone."""
+        return self.training and not self.synchronise and len(x) >= 2
+
     @torch.no_grad()
-    def _track(self, mean: Tensor, variance: Tensor, count: float) -> None:
+    def track(self, mean: Tensor, variance: Tensor, count: float) -> None:
+        """Moves the running statistics towards those of a batch of ``count`` rows; the variance is the biased one."""
         if self.running_mean is None or self.running_var is None:
             return
         self._count_batch()
         share = self._share_of_batch()
-        self.running_mean.lerp_(mean, share)
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), share)
         if count > 1:
-            self.running_var.lerp_(variance * (count / (count - 1)), share)
+            self.running_var.lerp_((variance * (count / (count - 1))).to(self.running_var.dtype), share)
 
 
 def _alone(value: Tensor) -> Tensor:

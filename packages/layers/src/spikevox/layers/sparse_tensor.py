@@ -167,6 +167,12 @@ class SparseTensor:
         """The same sites with other features."""
         return SparseTensor.on_sites(features, self.sites, time_steps=self.time_steps, input_rows=self.input_rows)
 
+    def moved(self, features: Tensor, sites: Sites) -> "SparseTensor":
+        """Features on other sites of the same input, or on these."""
+        if sites is self.sites:
+            return self.replace(features)
+        return SparseTensor.on_sites(features, sites, time_steps=self.time_steps)
+
     def step(self, index: int) -> "SparseTensor":
         """One time step of a tensor with a time axis.
 

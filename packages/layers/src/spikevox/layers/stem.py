@@ -6,6 +6,7 @@ from torch import nn
 
 from spikevox.layers.blocks import Parts
 from spikevox.layers.conv import SubmanifoldConv3d
+from spikevox.layers.spiking_conv import SpikingSequential
 
 
 class SpikeVoxelStem(nn.Module):
@@ -22,7 +23,7 @@ class SpikeVoxelStem(nn.Module):
     def __init__(self, in_channels: int, channels: int, *, parts: Parts | None = None) -> None:
         super().__init__()
         parts = parts or Parts()
-        self.layers = nn.Sequential(
+        self.layers = SpikingSequential(
             SubmanifoldConv3d(in_channels, channels, kernel_size=3),
             parts.make_norm(channels),
             *parts.spiking_conv(channels, channels),

@@ -8,6 +8,7 @@ from torch.autograd.function import once_differentiable
 
 from spikevox.encoding.errors import CoordinateRangeError
 from spikevox.layers import native
+from spikevox.layers.backends.compiled_sites import strided_sites, striding
 from spikevox.layers.backends.geometry import KernelGeometry, Triple
 from spikevox.layers.backends.torch_ops import TorchEngine
 
@@ -28,6 +29,14 @@ class CompiledEngine:
     def insert(self, coordinates: Tensor, tensor_stride: Triple) -> _Sites:
         """Takes in unique, ascending sites (N, 4) int32."""
         return _Sites(coordinates.contiguous(), tensor_stride)
+
+    def strided(self, inputs: _Sites, geometry: KernelGeometry, *, floor: bool, extent: Triple | None) -> Tensor | None:
+        """Ascending output sites of a convolution; ``None`` where the library cannot address them."""
+        try:
+            how = striding(geometry, inputs.tensor_stride, floor=floor, extent=extent)
+            return strided_sites(inputs.coordinates, how)
+        except CoordinateRangeError:
+            return None
 
     def kernel_map(self, inputs: _Sites, outputs: _Sites, geometry: KernelGeometry) -> Any:
         """Matches the sites of two sets under a kernel geometry."""
@@ -72,19 +81,20 @@ class _EventConvolution(torch.autograd.Function):
     def forward(ctx: Any, features: Tensor, weight: Tensor, kernel_map: native.NativeMap, transposed: bool) -> Tensor:
         features, weight = features.detach().contiguous(), weight.detach().contiguous()
         events = native.NativeEvents(features)
-        ctx.save_for_backward(weight)
+        ctx.save_for_backward(features, weight)
         ctx.events, ctx.kernel_map, ctx.transposed = events, kernel_map, transposed
         return native.convolve(features, events, weight, kernel_map, transposed=transposed)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        (weight,) = ctx.saved_tensors
+        features, weight = ctx.saved_tensors
         grad = grad.contiguous()
         grad_features = grad_weight = None
         if ctx.needs_input_grad[0]:
-            turned = weight.transpose(1, 2).contiguous()
-            grad_features = native.convolve(grad, None, turned, ctx.kernel_map, transposed=not ctx.transposed)
+            grad_features = native.convolve(
+                grad, None, weight, ctx.kernel_map, transposed=not ctx.transposed, turned=True
+            )
         if ctx.needs_input_grad[1]:
-            grad_weight = native.weight_gradient(ctx.events, grad, ctx.kernel_map, transposed=ctx.transposed)
+            grad_weight = native.weight_gradient(features, ctx.events, grad, ctx.kernel_map, transposed=ctx.transposed)
         return grad_features, grad_weight, None, None

@@ -9,25 +9,13 @@ import torch
 from torch import Tensor
 
 from spikevox.layers import native
+from spikevox.layers.backends.compiled_sites import Striding, striding
 from spikevox.layers.backends.geometry import KernelGeometry, Triple
 from spikevox.layers.event.plan import Form, Layer, Plan
 from spikevox.layers.graph import SitesOrigin
 
 NONE = -1
 _Int, _Long, _Pointer = ctypes.c_int32, ctypes.c_int64, ctypes.c_void_p
-
-
-class _Striding(ctypes.Structure):
-    _fields_ = (
-        ("kernel", _Int * 3),
-        ("stride", _Int * 3),
-        ("padding", _Int * 3),
-        ("dilation", _Int * 3),
-        ("tensor_stride", _Long * 3),
-        ("floor", ctypes.c_bool),
-        ("bounded", ctypes.c_bool),
-        ("extent", _Long * 3),
-    )
 
 
 class _Geometry(ctypes.Structure):
@@ -227,21 +215,10 @@ class NativeNetwork:
         return tables, list(work)
 
 
-def _striding(origin: SitesOrigin, sites: tuple[SitesOrigin, ...]) -> _Striding:
-    geometry = origin.geometry
-    if geometry is None or origin.parent is None:
+def _striding(origin: SitesOrigin, sites: tuple[SitesOrigin, ...]) -> Striding:
+    if origin.geometry is None or origin.parent is None:
         raise ValueError("the input's sites are derived from none")
-    three, three_long = _Int * 3, _Long * 3
-    return _Striding(
-        three(*geometry.kernel_size),
-        three(*geometry.stride),
-        three(*geometry.padding),
-        three(*geometry.dilation),
-        three_long(*sites[origin.parent].tensor_stride),
-        origin.floor,
-        origin.extent is not None,
-        three_long(*(origin.extent or (0, 0, 0))),
-    )
+    return striding(origin.geometry, sites[origin.parent].tensor_stride, floor=origin.floor, extent=origin.extent)
 
 
 def _geometry(geometry: KernelGeometry, tensor_stride: Triple) -> _Geometry:

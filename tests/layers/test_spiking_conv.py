@@ -1,0 +1,176 @@
+"""Neuron, convolution and normalisation in one step give what they give one by one, bit for bit."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import spikevox.layers.spiking_conv as module
+from spikevox.layers import (
+    ILIF,
+    LIF,
+    BatchNorm,
+    LayerError,
+    SparseConv3d,
+    SparseInverseConv3d,
+    SparseTensor,
+    SubmanifoldConv3d,
+    ThresholdDependentBatchNorm,
+)
+from spikevox.layers.backbones import Encoder, UNet
+from spikevox.layers.monitor import FiringMonitor
+from spikevox.layers.spiking_conv import SpikingSequential, spiking_conv
+
+pytestmark = pytest.mark.compiled
+
+
+def cloud(channels=16, count=900, dtype=torch.float32, backend="compiled", seed=0):
+    generator = np.random.default_rng(seed)
+    rows = torch.from_numpy(np.unique(generator.integers(0, [3, 12, 12, 12], (count, 4)), axis=0))
+    features = torch.from_numpy(generator.normal(1, 1.5, (len(rows), channels))).to(dtype).requires_grad_()
+    return SparseTensor(features, rows, batch_size=3, backend=backend)
+
+
+@pytest.fixture
+def joined(monkeypatch):
+    """Counts how often the joined step is taken."""
+    taken = []
+    plain = module._joined
+
+    def count(*arguments):
+        taken.append(1)
+        return plain(*arguments)
+
+    monkeypatch.setattr(module, "_joined", count)
+    return taken
+
+
+def one_by_one(monkeypatch):
+    monkeypatch.setattr(module, "_can_join", lambda *_: False)
+
+
+def results(network, x, call=None):
+    """All that a training step leaves: result, gradients, running statistics."""
+    features = x.features
+    features.grad = None
+    y = (call or network)(x)
+    y = y.features if isinstance(y, SparseTensor) else y
+    (y * torch.linspace(-1, 1, y.numel(), dtype=y.dtype).view(y.shape)).sum().backward()
+    return [y.detach(), features.grad, *(p.grad for p in network.parameters()), *network.buffers()]
+
+
+CONVOLUTIONS = {
+    "narrow": (SubmanifoldConv3d, 16, 16, {}),
+    "odd widths": (SubmanifoldConv3d, 19, 33, {}),
+    "wide": (SubmanifoldConv3d, 70, 96, {}),
+    "strided": (SparseConv3d, 16, 40, {"kernel_size": 3, "stride": 2}),
+    "tiled": (SparseConv3d, 48, 24, {"kernel_size": 2, "stride": 2}),
+}
+
+
+@pytest.mark.parametrize("neuron", [ILIF(), ILIF(levels=2), None], ids=repr)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_it_is_the_layers_one_by_one_bit_for_bit(monkeypatch, joined, name, dtype, neuron):
+    kind, inputs, outputs, options = CONVOLUTIONS[name]
+    layers = [layer for layer in (neuron, kind(inputs, outputs, **options), BatchNorm(outputs)) if layer is not None]
+    network = SpikingSequential(*layers).to(dtype)
+    nn.init.normal_(network[-2].weight, std=0.3)
+    other = copy.deepcopy(network)
+    found = results(network, cloud(inputs, dtype=dtype))
+    assert joined == [1]
+    one_by_one(monkeypatch)
+    expected = results(other, cloud(inputs, dtype=dtype))
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_an_inverse_convolution_returns_to_the_sites_of_its_partner(monkeypatch, joined):
+    network = nn.ModuleList([SparseConv3d(16, 24, kernel_size=2, stride=2), ILIF(), BatchNorm(16)])
+    network.append(SparseInverseConv3d(24, 16, kernel_size=2, stride=2))
+    other = copy.deepcopy(network)
+
+    def call(layers):
+        return lambda x: spiking_conv(layers[0](x), layers[1], layers[3], layers[2], x)
+
+    found = results(network, cloud(), call(network))
+    assert joined == [1]
+    one_by_one(monkeypatch)
+    assert all(torch.equal(a, b) for a, b in zip(found, results(other, cloud(), call(other)), strict=True))
+
+
+@pytest.mark.parametrize("make", [lambda: Encoder("T", 16), lambda: UNet(16, size="small")], ids=["encoder", "u-net"])
+def test_whole_networks_are_the_same_bit_for_bit(monkeypatch, joined, make):
+    torch.manual_seed(3)
+    network = make()
+    other = copy.deepcopy(network)
+    found = results(network, cloud(count=1500))
+    assert len(joined) >= 19
+    one_by_one(monkeypatch)
+    expected = results(other, cloud(count=1500))
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_gradients_are_right_against_another_backend():
+    network = SpikingSequential(ILIF(), SubmanifoldConv3d(8, 12), BatchNorm(12)).double()
+    nn.init.normal_(network[1].weight, std=0.3)
+    found = results(network, cloud(8, dtype=torch.float64))
+    other = SpikingSequential(ILIF(), SubmanifoldConv3d(8, 12), BatchNorm(12)).double()
+    other[1].load_state_dict(network[1].state_dict())
+    expected = results(other, cloud(8, dtype=torch.float64, backend="torch_ops"))
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        (ILIF(stateful=True), SubmanifoldConv3d(16, 8), BatchNorm(8)),
+        (ILIF(), SubmanifoldConv3d(16, 8, bias=True), BatchNorm(8)),
+        (ILIF(), SubmanifoldConv3d(16, 8, groups=2), BatchNorm(8)),
+        (ILIF(), SubmanifoldConv3d(16, 8), ThresholdDependentBatchNorm(8)),
+        (ILIF(), SubmanifoldConv3d(16, 8), BatchNorm(8, synchronise=True)),
+        (ILIF(), SubmanifoldConv3d(16, 8), BatchNorm(8).eval()),
+    ],
+    ids=["kept state", "bias", "groups", "tdBN", "synchronised", "evaluation"],
+)
+def test_other_layers_are_called_one_by_one(joined, layers):
+    y = SpikingSequential(*copy.deepcopy(layers))(cloud())
+    assert not joined
+    expected = nn.Sequential(*copy.deepcopy(layers))(cloud())
+    assert torch.equal(y.features, expected.features)
+
+
+def test_another_neuron_stands_before_the_joined_rest(joined):
+    layers = (LIF(), SubmanifoldConv3d(16, 8), BatchNorm(8))
+    y = SpikingSequential(*copy.deepcopy(layers))(cloud())
+    assert joined == [1]
+    assert torch.equal(y.features, nn.Sequential(*layers)(cloud()).features)
+
+
+def test_whoever_looks_at_a_layer_sees_it_called(joined):
+    network = SpikingSequential(ILIF(), SubmanifoldConv3d(16, 8), BatchNorm(8), nn.Identity())
+    with FiringMonitor(network) as monitor:
+        network(cloud())
+    assert not joined
+    assert monitor.firing_rate > 0
+    network(cloud())
+    assert joined == [1]
+    with torch.no_grad():
+        network(cloud())
+    network(cloud(backend="torch_ops"))
+    assert joined == [1]
+
+
+def test_wrong_channels_are_refused_as_by_the_layers():
+    with pytest.raises(LayerError, match="expects 16 channels"):
+        SpikingSequential(ILIF(), SubmanifoldConv3d(16, 8), BatchNorm(8))(cloud(5))
+
+
+def test_a_membrane_that_is_no_number_reaches_the_loss():
+    x = cloud()
+    with torch.no_grad():
+        x.features[3, 2] = float("nan")
+    y = SpikingSequential(ILIF(), SubmanifoldConv3d(16, 8), BatchNorm(8))(x)
+    assert y.features.isnan().any()
