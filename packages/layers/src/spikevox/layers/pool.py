@@ -1,10 +1,14 @@
-"""Pooling: over a kernel's sites, or over all sites of a sample."""
+"""Pooling: over a kernel's sites, or over all sites of a sample.
+
+Inside ``torch.autocast`` pools are float32.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
+from spikevox.layers.autocast import full_precision
 from spikevox.layers.backends.geometry import KernelGeometry, default_padding, triple
 from spikevox.layers.row_sum import row_counts, row_sums, rows_of
 from spikevox.layers.sparse_tensor import SparseTensor, adopt
@@ -29,7 +33,7 @@ class LocalPool3d(nn.Module):
         tensor, foreign = adopt(x)
         outputs = tensor.maps.strided(tensor.sites, self.geometry)
         _, in_rows, out_rows = tensor.maps.pairs(tensor.sites, outputs, self.geometry)
-        gathered = rows_of(tensor.features, in_rows)
+        gathered = rows_of(full_precision(tensor.features), in_rows)
         features = self._reduce(gathered, out_rows, len(outputs))
         result = SparseTensor.on_sites(features, outputs, time_steps=tensor.time_steps)
         return result.to_minkowski() if foreign else result
@@ -74,7 +78,7 @@ class GlobalPool(nn.Module):
     def forward(self, x: Any) -> Tensor:
         """(B, C), or (T, B, C); row b is sample b, and an empty sample's row is 0."""
         tensor, _ = adopt(x)
-        return self._reduce(tensor.features, tensor.batch_index, tensor.batch_size)
+        return self._reduce(full_precision(tensor.features), tensor.batch_index, tensor.batch_size)
 
     def _reduce(self, values: Tensor, rows: Tensor, count: int) -> Tensor:
         raise NotImplementedError

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from spikevox.layers.autocast import accumulation_type, product_type, result_type
 from spikevox.layers.backends.geometry import KernelGeometry, Triple
 from spikevox.layers.backends.site_table import Box, SiteTable
 
@@ -75,7 +76,10 @@ class TorchEngine:
     def convolve(
         self, features: Tensor, weight: Tensor, kernel_map: TorchKernelMap, *, transposed: bool = False
     ) -> Tensor:
-        """Features (N_out, C_out) from features (N_in, C_in) and weight (K, C_in, C_out)."""
+        """Features (N_out, C_out) from features (N_in, C_in) and weight (K, C_in, C_out).
+
+        Inside ``torch.autocast`` factors are rounded to its type, sums and the result are float32.
+        """
         return _GatherMatmulScatter.apply(features, weight, kernel_map, transposed)
 
     def pairs(self, kernel_map: TorchKernelMap) -> tuple[Tensor, Tensor, Tensor]:
@@ -106,23 +110,28 @@ class _GatherMatmulScatter(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, weight: Tensor, kernel_map: TorchKernelMap, transposed: bool) -> Tensor:
+        kind = product_type(features)
+        ctx.types = features.dtype, weight.dtype
         rows = kernel_map.inputs if transposed else kernel_map.outputs
         ctx.pairs = [pair[::-1] for pair in kernel_map.pairs] if transposed else kernel_map.pairs
-        ctx.save_for_backward(features, weight)
-        result = features.new_zeros(rows, weight.shape[2])
-        for kernel, (inputs, outputs) in zip(weight, ctx.pairs, strict=True):
+        # In the type of the products, which under autocast takes half the memory until the backward pass.
+        factors, kernels = features.to(kind), weight.to(kind)
+        ctx.save_for_backward(factors, kernels)
+        result = factors.new_zeros(rows, weight.shape[2], dtype=accumulation_type(factors))
+        for kernel, (inputs, outputs) in zip(kernels, ctx.pairs, strict=True):
             if len(inputs):
-                result.index_add_(0, outputs, features[inputs] @ kernel)
-        return result
+                result.index_add_(0, outputs, (factors[inputs] @ kernel).to(result.dtype))
+        return result.to(result_type(features))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         features, weight = ctx.saved_tensors
         needs_features, needs_weight, *_ = ctx.needs_input_grad
+        grad = grad.to(features.dtype)
         grad_features = grad_weight = None
         if needs_features:
-            grad_features = torch.zeros_like(features)
+            grad_features = torch.zeros_like(features, dtype=accumulation_type(features))
         if needs_weight:
             grad_weight = torch.zeros_like(weight)
         for k, (inputs, outputs) in enumerate(ctx.pairs):
@@ -130,7 +139,11 @@ class _GatherMatmulScatter(torch.autograd.Function):
                 continue
             rows = grad[outputs]
             if grad_features is not None:
-                grad_features.index_add_(0, inputs, rows @ weight[k].T)
+                grad_features.index_add_(0, inputs, (rows @ weight[k].T).to(grad_features.dtype))
             if grad_weight is not None:
                 torch.mm(features[inputs].T, rows, out=grad_weight[k])
-        return grad_features, grad_weight, None, None
+        return _to(grad_features, ctx.types[0]), _to(grad_weight, ctx.types[1]), None, None
+
+
+def _to(grad: Tensor | None, kind: torch.dtype) -> Tensor | None:
+    return None if grad is None else grad.to(kind)
