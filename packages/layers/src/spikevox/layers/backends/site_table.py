@@ -26,7 +26,8 @@ def bounding_box(coordinates: Tensor) -> Box:
     """The box of coordinates (N, 4), by one read; that of no sites holds the origin alone."""
     if len(coordinates) == 0:
         return Box((0,) * 4, (0,) * 4)
-    lower, upper = torch.stack(torch.aminmax(coordinates, dim=0)).tolist()
+    # Not aminmax: it wakes OpenMP's threads, for which a forked worker waits forever before a backend can refuse it.
+    lower, upper = torch.stack([coordinates.amin(dim=0), coordinates.amax(dim=0)]).tolist()
     return Box(tuple(lower), tuple(upper))
 
 
