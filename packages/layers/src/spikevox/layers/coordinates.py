@@ -9,8 +9,10 @@ from spikevox.encoding.errors import CoordinateRangeError
 from spikevox.layers.backends import Engine, MinkowskiEngineAdapter, new_engine
 from spikevox.layers.backends.compiled import CompiledEngine
 from spikevox.layers.backends.geometry import KernelGeometry, Triple
-from spikevox.layers.backends.site_table import KeyPacking
+from spikevox.layers.backends.site_table import Box, bounding_box
 from spikevox.layers.errors import LayerError
+from spikevox.layers.output_sites import output_steps
+from spikevox.layers.row_sum import row_counts
 
 COORDINATE_LIMIT = 2**30
 
@@ -24,13 +26,22 @@ class Sites:
         finer: sets that a strided convolution derived this one from.
     """
 
-    def __init__(self, maps: "CoordinateMaps", coordinates: Tensor, tensor_stride: Triple, handle: Any) -> None:
+    def __init__(
+        self,
+        maps: "CoordinateMaps",
+        coordinates: Tensor,
+        tensor_stride: Triple,
+        handle: Any,
+        box: Box | None = None,
+    ) -> None:
         self.maps = maps
         self.coordinates = coordinates
         self.tensor_stride = tensor_stride
         self.handle = handle
         self.finer: list[Sites] = []
+        self._box = box
         self._batch_index: Tensor | None = None
+        self._sample_sizes: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.coordinates)
@@ -41,6 +52,20 @@ class Sites:
         if self._batch_index is None:
             self._batch_index = self.coordinates[:, 0].to(torch.int64)
         return self._batch_index
+
+    @property
+    def sample_sizes(self) -> Tensor:
+        """(B,) int64, the number of sites of each sample."""
+        if self._sample_sizes is None:
+            self._sample_sizes = row_counts(self.batch_index, self.maps.batch_size)
+        return self._sample_sizes
+
+    @property
+    def box(self) -> Box:
+        """A box that holds the sites, known to the host."""
+        if self._box is None:
+            self._box = bounding_box(self.coordinates)
+        return self._box
 
     def finer_by(self, stride: Triple) -> "Sites":
         """The set ``stride`` times finer that this one was derived from.
@@ -75,13 +100,20 @@ class CoordinateMaps:
         self._derived: dict[tuple[int, Any], Sites] = {}
         self._kernel_maps: dict[tuple[int, int, KernelGeometry], Any] = {}
 
-    def insert(self, coordinates: Tensor, tensor_stride: Triple) -> Sites:
-        """Takes in unique, sorted sites; an equal set that is there already is returned instead."""
+    def insert(self, coordinates: Tensor, tensor_stride: Triple, box: Box | None = None) -> Sites:
+        """Takes in unique, sorted sites; an equal set that is there already is returned instead.
+
+        Args:
+            coordinates: (N, 4) int32.
+            tensor_stride: of the sites.
+            box: a box that holds them, where the caller knows one.
+        """
         known = self._sites.setdefault(tensor_stride, [])
         for sites in known:
             if torch.equal(sites.coordinates, coordinates):
                 return sites
-        sites = Sites(self, coordinates, tensor_stride, self.engine.insert(coordinates, tensor_stride))
+        handle = self.engine.insert(coordinates, tensor_stride, box)
+        sites = Sites(self, coordinates, tensor_stride, handle, box)
         known.append(sites)
         return sites
 
@@ -107,28 +139,27 @@ class CoordinateMaps:
         return self._derived[name]
 
     def _derive(self, sites: Sites, geometry: KernelGeometry, mode: str, extent: Triple | None) -> Sites:
-        x, y, z = (t * s for t, s in zip(sites.tensor_stride, geometry.stride, strict=True))
         floor = mode == "stride" or geometry.tiles
         if floor and extent is None and isinstance(self.engine, AdoptedEngine) and len(sites):
             return self._adopt(self.engine.stride(sites.handle, geometry.stride))
+        x, y, z = (t * s for t, s in zip(sites.tensor_stride, geometry.stride, strict=True))
         if isinstance(self.engine, CompiledEngine):
             outputs = self.engine.strided(sites.handle, geometry, floor=floor, extent=extent)
             if outputs is not None:
                 return self.insert(outputs, (x, y, z))
-        steps = _steps(sites)
-        stride = torch.tensor(geometry.stride, device=steps.device)
-        if floor:
-            spatial = torch.div(steps[:, 1:], stride, rounding_mode="floor")
-            outputs = torch.cat([steps[:, :1], spatial], dim=1)
-        else:
-            outputs = _covered(steps, geometry, stride)
-        if extent is not None:
-            outputs = outputs[_inside_extent(outputs, geometry, extent)]
-        outputs = outputs * torch.tensor([1, x, y, z], device=outputs.device)
-        if len(outputs) and int(outputs[:, 1:].abs().max()) > 2 * COORDINATE_LIMIT - 1:
+        scale = (1, x, y, z)
+        if len(sites) == 0:
+            return self.insert(sites.coordinates, (x, y, z))
+        steps, box = output_steps(
+            sites.coordinates, sites.box, sites.tensor_stride, geometry, floor=floor, extent=extent
+        )
+        lower, upper = (tuple(v * s for v, s in zip(corner, scale, strict=True)) for corner in box)
+        coordinates = torch.stack([c * s for c, s in zip(steps.unbind(1), scale, strict=True)], dim=1)
+        limit = 2 * COORDINATE_LIMIT - 1
+        # The box may reach beyond its sites: only where it is too large are they asked.
+        if max(map(abs, (*lower[1:], *upper[1:]))) > limit and bool((coordinates[:, 1:].abs() > limit).any()):
             raise CoordinateRangeError(f"output sites of {geometry} leave the range of int32 coordinates.")
-        packing = KeyPacking(outputs)
-        return self.insert(packing.unpack(torch.unique(packing.pack(outputs))), (x, y, z))
+        return self.insert(coordinates.to(torch.int32), (x, y, z), Box(lower, upper))
 
     def kernel_map(self, inputs: Sites, outputs: Sites, geometry: KernelGeometry) -> Any:
         """The engine's kernel map between two sets of sites, built on first use."""
@@ -159,30 +190,3 @@ class CoordinateMaps:
 
 class AdoptedEngine(MinkowskiEngineAdapter):
     """The engine over a manager that belongs to somebody else's MinkowskiEngine network."""
-
-
-def _steps(sites: Sites) -> Tensor:
-    """Coordinates (N, 4) int64 with x, y, z in units of the tensor stride."""
-    scale = torch.tensor([1, *sites.tensor_stride], device=sites.coordinates.device)
-    return torch.div(sites.coordinates.to(torch.int64), scale, rounding_mode="floor")
-
-
-def _covered(steps: Tensor, geometry: KernelGeometry, stride: Tensor) -> Tensor:
-    """Every o with ``o * stride + offset = i`` for an input i and a kernel offset; may repeat."""
-    parts = []
-    for offset in geometry.offsets:
-        moved = steps[:, 1:] - torch.tensor(offset, device=steps.device)
-        fits = (moved % stride == 0).all(dim=1)
-        spatial = torch.div(moved[fits], stride, rounding_mode="floor")
-        parts.append(torch.cat([steps[fits, :1], spatial], dim=1))
-    return torch.cat(parts)
-
-
-def _inside_extent(outputs: Tensor, geometry: KernelGeometry, extent: Triple) -> Tensor:
-    result = torch.ones(len(outputs), dtype=torch.bool, device=outputs.device)
-    for axis, size in enumerate(extent):
-        reach = geometry.dilation[axis] * (geometry.kernel_size[axis] - 1) + 1
-        count = (size + 2 * geometry.padding[axis] - reach) // geometry.stride[axis] + 1
-        column = outputs[:, axis + 1]
-        result &= (column >= 0) & (column < count)
-    return result

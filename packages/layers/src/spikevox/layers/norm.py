@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from spikevox.layers.all_reduce import all_reduce_sum
+from spikevox.layers.autocast import full_precision
 from spikevox.layers.backends.compiled_norm import batch_norm
 from spikevox.layers.errors import LayerError
 from spikevox.layers.neurons.surrogate import check_positive
@@ -24,7 +25,8 @@ class BatchNorm(nn.BatchNorm1d):
             sites, also none.
 
     Takes a SparseTensor, a MinkowskiEngine tensor or a plain tensor (..., C) and returns the same kind. Zero sites
-    leave the statistics as they are; one site gives the bias and leaves the running variance.
+    leave the statistics as they are; one site gives the bias and leaves the running variance. Inside ``torch.autocast``
+    statistics and result are float32.
 
     Raises:
         LayerError: a parameter out of its range, or features with other channels.
@@ -47,7 +49,7 @@ class BatchNorm(nn.BatchNorm1d):
 
     def forward(self, x: Any) -> Any:
         """Normalised features on the sites of ``x``."""
-        features = features_of(x)
+        features = full_precision(features_of(x))
         if features.shape[-1] != self.num_features:
             raise LayerError(f"{self} expects {self.num_features} channels, got {tuple(features.shape)}.")
         rows = features.reshape(-1, self.num_features)

@@ -1,12 +1,16 @@
-"""Pooling: over a kernel's sites, or over all sites of a sample."""
+"""Pooling: over a kernel's sites, or over all sites of a sample.
+
+Inside ``torch.autocast`` pools are float32.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from spikevox.layers.autocast import full_precision
 from spikevox.layers.backends.geometry import KernelGeometry, default_padding, triple
+from spikevox.layers.row_sum import row_counts, row_sums, rows_of
 from spikevox.layers.sparse_tensor import SparseTensor, adopt
 
 
@@ -29,7 +33,7 @@ class LocalPool3d(nn.Module):
         tensor, foreign = adopt(x)
         outputs = tensor.maps.strided(tensor.sites, self.geometry)
         _, in_rows, out_rows = tensor.maps.pairs(tensor.sites, outputs, self.geometry)
-        gathered = tensor.features.index_select(-2, in_rows)
+        gathered = rows_of(full_precision(tensor.features), in_rows)
         features = self._reduce(gathered, out_rows, len(outputs))
         result = SparseTensor.on_sites(features, outputs, time_steps=tensor.time_steps)
         return result.to_minkowski() if foreign else result
@@ -74,7 +78,7 @@ class GlobalPool(nn.Module):
     def forward(self, x: Any) -> Tensor:
         """(B, C), or (T, B, C); row b is sample b, and an empty sample's row is 0."""
         tensor, _ = adopt(x)
-        return self._reduce(tensor.features, tensor.batch_index, tensor.batch_size)
+        return self._reduce(full_precision(tensor.features), tensor.batch_index, tensor.batch_size)
 
     def _reduce(self, values: Tensor, rows: Tensor, count: int) -> Tensor:
         raise NotImplementedError
@@ -94,7 +98,7 @@ class GlobalSumPool(GlobalPool):
     """Sum over the sites of each sample: always ``batch_size`` rows, in batch order, 0 for an empty sample."""
 
     def _reduce(self, values: Tensor, rows: Tensor, count: int) -> Tensor:
-        return _sum(values, rows, count)
+        return row_sums(values, rows, count)
 
 
 class GlobalMaxPool(GlobalPool):
@@ -104,14 +108,9 @@ class GlobalMaxPool(GlobalPool):
         return _maximum(values, rows, count)
 
 
-def _sum(values: Tensor, rows: Tensor, count: int) -> Tensor:
-    shape = (*values.shape[:-2], count, values.shape[-1])
-    return values.new_zeros(shape).index_add(-2, rows, values)
-
-
 def _mean(values: Tensor, rows: Tensor, count: int) -> Tensor:
-    sizes = torch.bincount(rows, minlength=count).clamp_(min=1)
-    return _sum(values, rows, count) / sizes[:, None].to(values.dtype)
+    sizes = row_counts(rows, count).clamp_(min=1)
+    return row_sums(values, rows, count) / sizes[:, None].to(values.dtype)
 
 
 def _maximum(values: Tensor, rows: Tensor, count: int) -> Tensor:

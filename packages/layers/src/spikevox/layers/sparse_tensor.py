@@ -8,9 +8,10 @@ from torch import Tensor
 
 from spikevox.layers.backends import minkowski, resolve_backend
 from spikevox.layers.backends.geometry import triple
-from spikevox.layers.backends.site_table import KeyPacking
+from spikevox.layers.backends.site_table import KeyPacking, bounding_box
 from spikevox.layers.coordinates import AdoptedEngine, CoordinateMaps, Sites
 from spikevox.layers.errors import SparseTensorError
+from spikevox.layers.row_sum import row_sums
 from spikevox.layers.tensor_checks import check_coordinates, check_features, check_range, check_samples
 
 Duplicates = Literal["error", "sum", "mean", "max", "first"]
@@ -72,20 +73,20 @@ class SparseTensor:
         stride = triple(tensor_stride, "tensor_stride")
         check_features(features, time_steps)
         coordinates = check_coordinates(coordinates, features, batch_column)
-        samples = check_samples(coordinates, batch_size)
-        check_range(coordinates, stride)
+        box = bounding_box(coordinates)
+        samples = check_samples(coordinates, box, batch_size)
+        check_range(coordinates, box, stride)
         maps = CoordinateMaps(samples, resolve_backend(backend, features.device.type))
         maps.engine.check(features)
-        packing = KeyPacking(coordinates)
-        keys = packing.pack(coordinates)
+        packing = KeyPacking(box)
+        keys = packing.pack(coordinates.unbind(1))
         if len(keys) > 1 and not bool((keys[1:] > keys[:-1]).all()):
             features, keys, rows = _sort_rows(features, keys, on_duplicate)
             coordinates = packing.unpack(keys)
         else:
-            coordinates = coordinates.to(torch.int32)
             rows = torch.arange(len(keys), device=keys.device)
         self.features = features
-        self.sites = maps.insert(coordinates, stride)
+        self.sites = maps.insert(coordinates.to(torch.int32), stride, box)
         self.time_steps = time_steps
         self.input_rows = rows
 
@@ -158,7 +159,7 @@ class SparseTensor:
     @property
     def empty_samples(self) -> Tensor:
         """(B,) bool, true where a sample has no site."""
-        return torch.bincount(self.batch_index, minlength=self.batch_size) == 0
+        return self.sites.sample_sizes == 0
 
     def __len__(self) -> int:
         return len(self.sites)
@@ -254,10 +255,11 @@ def require_same_sites(*tensors: SparseTensor) -> None:
 
 def _sort_rows(features: Tensor, keys: Tensor, on_duplicate: str) -> tuple[Tensor, Tensor, Tensor]:
     """Features and keys in ascending order of unique keys, and the new row of each old one."""
+    ascending, order = keys.sort(stable=True)
+    if not bool((ascending[1:] == ascending[:-1]).any()):
+        rows = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
+        return features.index_select(-2, order), ascending, rows
     unique, rows, counts = torch.unique(keys, return_inverse=True, return_counts=True)
-    order = torch.argsort(keys, stable=True)
-    if len(unique) == len(keys):
-        return features.index_select(-2, order), unique, rows
     repeated = (counts[rows] > 1).nonzero().squeeze(1).tolist()
     if on_duplicate == "error":
         raise SparseTensorError(
@@ -278,7 +280,7 @@ def _merge_rows(features: Tensor, rows: Tensor, counts: Tensor, order: Tensor, m
         return features.new_zeros(shape).scatter_reduce(-2, index, features, "amax", include_self=False)
     if mode not in ("sum", "mean"):
         raise SparseTensorError(f"on_duplicate must be 'error', 'sum', 'mean', 'max' or 'first', got {mode!r}.")
-    total = features.new_zeros(shape).index_add(-2, rows, features)
+    total = row_sums(features, rows, len(counts))
     return total if mode == "sum" else total / counts[:, None]
 
 

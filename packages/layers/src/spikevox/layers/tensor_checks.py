@@ -7,6 +7,7 @@ from torch import Tensor
 
 from spikevox.encoding.errors import CoordinateRangeError
 from spikevox.layers.backends.geometry import Triple
+from spikevox.layers.backends.site_table import Box
 from spikevox.layers.coordinates import COORDINATE_LIMIT
 from spikevox.layers.errors import SparseTensorError
 
@@ -69,8 +70,13 @@ def check_coordinates(coordinates: Any, features: Tensor, batch_column: int) -> 
     return coordinates if batch_column == 0 else coordinates.roll(1, dims=1)
 
 
-def check_samples(coordinates: Tensor, batch_size: int | None) -> int:
+def check_samples(coordinates: Tensor, box: Box, batch_size: int | None) -> int:
     """The batch size; sample indices lie in ``[0, batch_size)``, and gaps are empty samples.
+
+    Args:
+        coordinates: (N, 4) int64.
+        box: the smallest around them.
+        batch_size: as declared.
 
     Raises:
         SparseTensorError: indices outside, with their rows.
@@ -79,12 +85,12 @@ def check_samples(coordinates: Tensor, batch_size: int | None) -> int:
     if batch_size is None:
         if len(samples) == 0:
             raise SparseTensorError("a tensor without sites needs batch_size=, which nothing else tells.")
-        batch_size = max(0, int(samples.max())) + 1
+        batch_size = max(0, box.upper[0]) + 1
     if batch_size < 1:
         raise SparseTensorError(f"batch_size must be at least 1, got {batch_size}.")
-    wrong = (samples < 0) | (samples >= batch_size)
-    if not bool(wrong.any()):
+    if len(samples) == 0 or (box.lower[0] >= 0 and box.upper[0] < batch_size):
         return batch_size
+    wrong = (samples < 0) | (samples >= batch_size)
     rows = wrong.nonzero().squeeze(1).tolist()
     last = coordinates[:, 3]
     fits = bool(((last >= 0) & (last < batch_size)).all())
@@ -98,8 +104,13 @@ def check_samples(coordinates: Tensor, batch_size: int | None) -> int:
     )
 
 
-def check_range(coordinates: Tensor, tensor_stride: Triple) -> None:
+def check_range(coordinates: Tensor, box: Box, tensor_stride: Triple) -> None:
     """Coordinates leave room for kernels inside int32, and are multiples of the tensor stride.
+
+    Args:
+        coordinates: (N, 4) int64.
+        box: the smallest around them.
+        tensor_stride: of the tensor.
 
     Raises:
         CoordinateRangeError: beyond ``COORDINATE_LIMIT``, with rows.
@@ -108,7 +119,7 @@ def check_range(coordinates: Tensor, tensor_stride: Triple) -> None:
     spatial = coordinates[:, 1:]
     if len(spatial) == 0:
         return
-    if int(spatial.max()) > COORDINATE_LIMIT or int(spatial.min()) < -COORDINATE_LIMIT:
+    if max(box.upper[1:]) > COORDINATE_LIMIT or min(box.lower[1:]) < -COORDINATE_LIMIT:
         rows = (spatial.abs() > COORDINATE_LIMIT).any(dim=1).nonzero().squeeze(1).tolist()
         raise CoordinateRangeError(
             f"{len(rows)} of {len(spatial)} coordinates lie beyond {COORDINATE_LIMIT}, the largest that leaves "
@@ -117,7 +128,8 @@ def check_range(coordinates: Tensor, tensor_stride: Triple) -> None:
         )
     if tensor_stride == (1, 1, 1):
         return
-    off = (spatial % torch.tensor(tensor_stride, device=spatial.device) != 0).any(dim=1)
+    x, y, z = (column % s != 0 for column, s in zip(spatial.unbind(1), tensor_stride, strict=True))
+    off = x | y | z
     if bool(off.any()):
         rows = off.nonzero().squeeze(1).tolist()
         raise SparseTensorError(

@@ -19,6 +19,7 @@ from spikevox.layers.backends import minkowski
 from spikevox.layers.backends.compiled import CompiledEngine
 from spikevox.layers.backends.geometry import KernelGeometry, Triple
 from spikevox.layers.backends.minkowski import MinkowskiEngineAdapter
+from spikevox.layers.backends.site_table import Box
 from spikevox.layers.backends.torch_ops import TorchEngine
 from spikevox.layers.errors import BackendError
 
@@ -31,8 +32,8 @@ class Engine(Protocol):
 
     name: str
 
-    def insert(self, coordinates: Tensor, tensor_stride: Triple) -> Any:
-        """Takes in unique sites (N, 4) int32 and returns a handle."""
+    def insert(self, coordinates: Tensor, tensor_stride: Triple, box: Box | None = None) -> Any:
+        """Takes in unique sites (N, 4) int32, which ascend where a box that holds them comes along; returns a handle."""
 
     def kernel_map(self, inputs: Any, outputs: Any, geometry: KernelGeometry) -> Any:
         """Matches two sets of sites, given by their handles."""

@@ -10,6 +10,7 @@ from spikevox.encoding.errors import CoordinateRangeError
 from spikevox.layers import native
 from spikevox.layers.backends.compiled_sites import strided_sites, striding
 from spikevox.layers.backends.geometry import KernelGeometry, Triple
+from spikevox.layers.backends.site_table import Box
 from spikevox.layers.backends.torch_ops import TorchEngine
 
 
@@ -26,7 +27,7 @@ class CompiledEngine:
     def __init__(self) -> None:
         self._plain = TorchEngine()
 
-    def insert(self, coordinates: Tensor, tensor_stride: Triple) -> _Sites:
+    def insert(self, coordinates: Tensor, tensor_stride: Triple, box: Box | None = None) -> _Sites:
         """Takes in unique, ascending sites (N, 4) int32."""
         return _Sites(coordinates.contiguous(), tensor_stride)
 

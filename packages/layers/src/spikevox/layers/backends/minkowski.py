@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from spikevox.layers.backends.geometry import KernelGeometry, Triple, default_padding
+from spikevox.layers.backends.site_table import Box
 from spikevox.layers.backends.torch_ops import TorchEngine
 from spikevox.layers.errors import BackendError
 
@@ -109,7 +110,7 @@ class MinkowskiEngineAdapter:
         self._empty = TorchEngine()
         self._count = 0
 
-    def insert(self, coordinates: Tensor, tensor_stride: Triple) -> _Sites:
+    def insert(self, coordinates: Tensor, tensor_stride: Triple, box: Box | None = None) -> _Sites:
         """Takes in unique sites (N, 4) int32; rows keep their order."""
         if len(coordinates) == 0:
             return _Sites(coordinates, None, tensor_stride)

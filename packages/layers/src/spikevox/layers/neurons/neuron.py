@@ -5,6 +5,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from spikevox.layers.autocast import full_precision, without_autocast
 from spikevox.layers.errors import LayerError
 from spikevox.layers.neurons.state import MembraneState, Place, State
 from spikevox.layers.sparse_tensor import SparseTensor, adopt, features_of, time_steps_of, with_features
@@ -15,6 +16,7 @@ class Neuron(nn.Module):
 
     Takes a SparseTensor, whose ``time_steps`` tell whether it has a time axis, a MinkowskiEngine tensor (one
     step), or a plain tensor of any shape, whose first dimension is time only where ``time_steps`` is given here.
+    Inside ``torch.autocast`` membranes and spikes are float32.
 
     Args:
         time_steps: T of plain tensors (T, ...); ``None`` for tensors without a time axis.
@@ -58,16 +60,20 @@ class Neuron(nn.Module):
             LayerError: a plain tensor or a sparse one whose time axis is not what the layer was built for.
             NeuronStateError: kept state that does not belong to ``x``.
         """
-        features = features_of(x)
+        features = full_precision(features_of(x))
         steps = self._time_steps(x, features)
         inputs = features.unsqueeze(0) if steps is None else features
-        if self.memory is None:
-            spikes, _ = self.run(inputs, None)
-        else:
-            place = _place(x, tuple(inputs.shape[1:]))
-            spikes, state = self.run(inputs, self.memory.load(self.layer_name, place))
-            self.memory.save(state, place, spikes)
+        with without_autocast(features):
+            spikes = self._fire(x, inputs)
         return with_features(x, spikes.squeeze(0) if steps is None else spikes)
+
+    def _fire(self, x: Any, inputs: Tensor) -> Tensor:
+        if self.memory is None:
+            return self.run(inputs, None)[0]
+        place = _place(x, tuple(inputs.shape[1:]))
+        spikes, state = self.run(inputs, self.memory.load(self.layer_name, place))
+        self.memory.save(state, place, spikes)
+        return spikes
 
     def _time_steps(self, x: Any, features: Tensor) -> int | None:
         if isinstance(x, SparseTensor):

@@ -51,8 +51,10 @@ class Place(NamedTuple):
         """Whether both are the same rows of the same sites."""
         if self.shape != other.shape or not self.alike(other):
             return False
+        if self.coordinates is other.coordinates:
+            return True
         if self.coordinates is None or other.coordinates is None:
-            return self.coordinates is other.coordinates
+            return False
         return torch.equal(self.coordinates, other.coordinates)
 
     def alike(self, other: "Place") -> bool:
