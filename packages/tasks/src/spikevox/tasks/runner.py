@@ -15,10 +15,11 @@ from torch.utils.data import DataLoader
 
 from spikevox.encoding import collate
 from spikevox.tasks.build import build
-from spikevox.tasks.checkpoint import versions
+from spikevox.tasks.checkpoint import load_weights, versions
 from spikevox.tasks.classification.metric import ClassificationMetric
 from spikevox.tasks.config import to_plain
 from spikevox.tasks.datasets.base import PointDataset
+from spikevox.tasks.distillation import Distillation
 from spikevox.tasks.errors import ConfigError
 from spikevox.tasks.health import FiniteCheck, NeuronHealth, StateReset
 from spikevox.tasks.hooks import LOGGER, ProgressBar, TrainingLog
@@ -61,6 +62,8 @@ def build_runner(
     batch_size = train_options["batch_size"]
     loop = dict(config["train_cfg"])
     custom_hooks = [dict(hook) for hook in config.get("custom_hooks", [])]
+    if "distillation" in config:
+        custom_hooks.append(_distillation(config, train))
     if "spike_rate" in config:
         custom_hooks.append(SpikeRate(**config["spike_rate"]))
     _check_schedule(config)
@@ -107,6 +110,13 @@ def describe(config: Mapping[str, Any], dataset: PointDataset) -> dict[str, Any]
         "versions": versions(),
         "config": plain,
     }
+
+
+def _distillation(config: Mapping[str, Any], dataset: PointDataset) -> Distillation:
+    options = dict(config["distillation"])
+    teacher = build(dict(config["model"]))
+    load_weights(teacher, options.pop("weights"), describe(config, dataset))
+    return Distillation(teacher, **options)
 
 
 def _join_processes() -> None:

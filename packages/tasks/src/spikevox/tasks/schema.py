@@ -18,6 +18,7 @@ KEYS = (
     "custom_hooks",
     "randomness",
     "spike_rate",
+    "distillation",
     "vote_transforms",
 )
 REQUIRED = ("model", "train_dataloader", "train_cfg", "optim_wrapper")
@@ -50,11 +51,13 @@ _SECTIONS: dict[str, dict[str, int | None]] = {
     "train_cfg": {"max_epochs": 1, "val_interval": 1},
     "randomness": {"seed": 0, "deterministic": None},
     "spike_rate": {"target": None, "weight": None, "over": None, "ramp": None},
+    "distillation": {"weights": None, "weight": None, "temperature": None},
 }
 _SECTION_NEEDS = {
     "train_dataloader": ("batch_size", "dataset"),
     "train_cfg": ("max_epochs",),
     "spike_rate": ("target",),
+    "distillation": ("weights",),
 }
 _PARAMWISE = (
     "custom_keys",
