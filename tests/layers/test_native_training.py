@@ -6,7 +6,15 @@ import torch
 from torch import nn
 
 from spikevox.layers import BackendError, native
-from spikevox.layers.native_training import Statistics, fire, mask_gradient_, normalise, normalise_gradient, statistics
+from spikevox.layers.native_training import (
+    Statistics,
+    Unit,
+    fire,
+    mask_gradient_,
+    normalise,
+    normalise_gradient,
+    statistics,
+)
 
 pytestmark = pytest.mark.compiled
 THERE = [
@@ -67,7 +75,7 @@ def test_any_number_of_threads_gives_the_same_bits(simd):
     for threads in (1, 2, 3, 5):
         torch.set_num_threads(threads)
         of_x = statistics(x)
-        spikes, events = fire(x, 4, 64)
+        spikes = fire(x, 4)
         masked = mask_gradient_(grad.clone(), x, 4)
         results.append(
             (
@@ -78,7 +86,6 @@ def test_any_number_of_threads_gives_the_same_bits(simd):
                 masked,
             )
         )
-        assert events is None or len(events) == int((spikes != 0).sum())
     torch.set_num_threads(1)
     for other in results[1:]:
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
@@ -89,7 +96,7 @@ def test_any_number_of_threads_gives_the_same_bits(simd):
 def test_spikes_and_their_gradient_follow_the_definition(simd, dtype, levels):
     edges = torch.tensor([-1.0, -0.0, 0.0, 0.4999, 0.5, 1.5, 2.5, levels - 0.5, levels - 0.5001, levels, levels + 3.0])
     membrane = edges.to(dtype).repeat(7, 3).contiguous()
-    spikes, _ = fire(membrane, levels, 16)
+    spikes = fire(membrane, levels)
     expected = np.floor(np.clip(membrane.numpy(), 0, levels) + dtype_of(membrane)(0.5))
     np.testing.assert_array_equal(spikes.numpy(), expected)
     grad = torch.ones_like(membrane)
@@ -104,20 +111,9 @@ def dtype_of(values):
 def test_what_is_no_number_stays_none(simd):
     membrane = torch.zeros(40, 20)
     membrane[17, 13] = float("nan")
-    spikes, _ = fire(membrane, 4, 16)
+    spikes = fire(membrane, 4)
     assert spikes[17, 13].isnan()
     assert int(spikes.isnan().sum()) == 1
-
-
-def test_events_come_where_they_serve(simd):
-    """Few spikes of many channels; not many of few, which are faster read as plain values."""
-    membrane = torch.zeros(300, 64)
-    membrane[:, ::10] = 3.0
-    spikes, events = fire(membrane, 4, 64)
-    assert events is not None
-    assert len(events) == int((spikes != 0).sum())
-    assert fire(torch.full((300, 16), 3.0), 4, 16)[1] is None
-    assert fire(torch.zeros(0, 16), 4, 16)[1] is None
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -145,7 +141,7 @@ def test_wrong_input_is_refused_before_any_memory_is_touched():
     with pytest.raises(TypeError, match=r"of_x must hold float64 of shape \(4,\)"):
         normalise(x, Statistics(torch.zeros(3), torch.zeros(4)), 1e-3, weight, weight)
     with pytest.raises(TypeError, match=r"membrane must be a contiguous torch\.float32"):
-        fire(x.T, 4, 16)
+        fire(x.T, 4)
     with pytest.raises(TypeError, match=r"membrane must have shape \(10, 4\)"):
         mask_gradient_(x.clone(), x[:3].contiguous(), 4)
     with pytest.raises(TypeError, match=r"float32 or float64 of shape \(N, C\), got torch\.float16"):
@@ -154,5 +150,18 @@ def test_wrong_input_is_refused_before_any_memory_is_touched():
         statistics(torch.zeros(0, 4))
     coordinates = torch.zeros(1, 4, dtype=torch.int32)
     kernel_map = native.NativeMap(coordinates, coordinates, (1, 1, 1), (0, 0, 0), (1, 1, 1))
+    options = {"kernel_map": kernel_map, "transposed": False, "eps": 1e-3, "levels": 4}
+    with pytest.raises(TypeError, match=r"a weight \(1, 4, C_out\) and a scale \(C_out,\) are needed"):
+        Unit(x[:1], torch.zeros(1, 5, 6), torch.ones(6), **options)
+    with pytest.raises(TypeError, match=r"scale must be a contiguous torch\.float32"):
+        Unit(x[:1], torch.zeros(1, 4, 6), torch.ones(6).double(), **options)
+    with pytest.raises(BackendError, match="the membrane has other rows than the kernel map"):
+        Unit(x, torch.zeros(1, 4, 6), torch.ones(6), **options).forward(torch.ones(6))
+    unit = Unit(x[:1], torch.zeros(1, 4, 6), torch.ones(6), **options)
+    with pytest.raises(TypeError, match=r"bias must have shape \(6,\), got \(5,\)"):
+        unit.forward(torch.ones(5))
+    unit.forward(torch.ones(6))
+    with pytest.raises(TypeError, match=r"grad must have shape \(1, 6\), got \(2, 6\)"):
+        unit.backward(torch.ones(2, 6), of_membrane=True)
     with pytest.raises(TypeError, match=r"weight must have shape \(1, C_out, 4\), got \(1, 4, 5\)"):
         native.convolve(x[:1], None, torch.zeros(1, 4, 5), kernel_map, transposed=True, turned=True)

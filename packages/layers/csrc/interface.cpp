@@ -73,7 +73,8 @@ EXPORT const char* spikevox_simd_name(int level) {
 }
 
 EXPORT int spikevox_map_new(const int32_t* inputs, int64_t input_count, const int32_t* outputs, int64_t output_count,
-                            const int32_t* size, const int64_t* first, const int64_t* step, int threads, void** result) {
+                            const int32_t* size, const int64_t* first, const int64_t* step, int trusted, int threads,
+                            void** result) {
   return guarded([&] {
     require(input_count >= 0 && output_count >= 0 && input_count < (int64_t{1} << 31) &&
                 output_count < (int64_t{1} << 31),
@@ -85,7 +86,7 @@ EXPORT int spikevox_map_new(const int32_t* inputs, int64_t input_count, const in
       geometry.first[a] = first[a];
       geometry.step[a] = step[a];
     }
-    *result = new KernelMap(inputs, input_count, outputs, output_count, geometry, threads);
+    *result = new KernelMap(inputs, input_count, outputs, output_count, geometry, threads, trusted != 0);
   });
 }
 

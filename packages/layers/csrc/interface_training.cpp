@@ -1,10 +1,7 @@
-// The C interface of normalisation and of integer neurons in training.
-#include <memory>
-
-#include "convolution.h"
-#include "events.h"
+// The C interface of training: normalisation, integer neurons, and both with a convolution between them.
 #include "interface.h"
 #include "norm.h"
+#include "unit.h"
 
 using namespace spikevox;
 
@@ -14,18 +11,13 @@ void check_table(int64_t rows, int64_t channels) {
   require(rows > 0 && channels > 0 && channels <= 65535, "a table needs rows, and channels between 1 and 65535");
 }
 
-// The events of the spikes come with them where they serve a convolution to `out_channels`, or its gradient; else null.
 template <class T>
-void fire(const Kernels<T>& kernels, const T* membrane, int64_t rows, int64_t channels, double levels,
-          int64_t out_channels, T* spikes, int threads, void** events) {
-  const int64_t fired = fire_integers(kernels, membrane, rows, channels, levels, spikes, threads);
-  *events = nullptr;
-  const int64_t vectors = padded(out_channels, kernels.width) / kernels.width;
-  if (!rows || !events_pay(channels, vectors, static_cast<double>(fired) / static_cast<double>(rows * channels))) return;
-  auto made = std::make_unique<EventTable<T>>();
-  made->reset(rows, channels);
-  made->encode(kernels, spikes, threads);
-  *events = made.release();
+void check_unit(const Unit<T>& unit, const KernelMap& map, bool transposed) {
+  check_table(unit.inputs, unit.in_channels);
+  check_table(unit.outputs, unit.out_channels);
+  require(unit.inputs == (transposed ? map.outputs() : map.inputs()), "the membrane has other rows than the kernel map");
+  require(unit.outputs == (transposed ? map.inputs() : map.outputs()), "the results have other rows than the kernel map");
+  require(unit.eps >= 0 && unit.levels >= 0, "eps and levels must not be negative");
 }
 
 }  // namespace
@@ -56,12 +48,27 @@ void fire(const Kernels<T>& kernels, const T* membrane, int64_t rows, int64_t ch
                          of_weight, of_bias, threads);                                                                 \
     });                                                                                                                \
   }                                                                                                                    \
-  EXPORT int spikevox_fire_##SUFFIX(int level, const T* membrane, int64_t rows, int64_t channels, double levels,       \
-                                    int64_t out_channels, T* spikes, int threads, void** events) {                     \
+  EXPORT int spikevox_unit_forward_##SUFFIX(int level, void* map, int transposed, const Unit<T>* unit, const T* bias,  \
+                                            T* result, int threads, void** events) {                                   \
     return guarded([&] {                                                                                               \
-      require(channels > 0 && channels <= 65535 && out_channels > 0, "channels must lie between 1 and 65535");         \
-      fire<T>(kernels_of<T>(level), membrane, rows, channels, levels, out_channels, spikes, threads, events);          \
+      KernelMap& pairs = *static_cast<KernelMap*>(map);                                                                \
+      check_unit(*unit, pairs, transposed != 0);                                                                       \
+      *events = unit_forward(kernels_of<T>(level), pairs, transposed != 0, *unit, bias, result, threads).release();    \
     });                                                                                                                \
+  }                                                                                                                    \
+  EXPORT int spikevox_unit_backward_##SUFFIX(int level, void* map, int transposed, const Unit<T>* unit, void* events,  \
+                                             const T* grad, T* of_sums, T* of_membrane, T* of_weight, T* of_scale,     \
+                                             T* of_bias, int threads) {                                                \
+    return guarded([&] {                                                                                               \
+      KernelMap& pairs = *static_cast<KernelMap*>(map);                                                                \
+      check_unit(*unit, pairs, transposed != 0);                                                                       \
+      unit_backward(kernels_of<T>(level), pairs, transposed != 0, *unit, static_cast<EventTable<T>*>(events), grad,    \
+                    of_sums, of_membrane, of_weight, of_scale, of_bias, threads);                                      \
+    });                                                                                                                \
+  }                                                                                                                    \
+  EXPORT int spikevox_fire_##SUFFIX(int level, const T* membrane, int64_t count, double levels, T* spikes,             \
+                                    int threads) {                                                                     \
+    return guarded([&] { fire_integers(kernels_of<T>(level), membrane, count, levels, spikes, threads); });            \
   }                                                                                                                    \
   EXPORT int spikevox_mask_gradient_##SUFFIX(int level, const T* membrane, int64_t count, double levels, T* grad,      \
                                              int threads) {                                                            \

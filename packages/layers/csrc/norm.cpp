@@ -11,6 +11,9 @@
 namespace spikevox {
 namespace {
 
+// Values of a table that a thread takes at a time where rows do not matter.
+constexpr int64_t kValues = 1 << 14;
+
 // Calls `task(run, first row, number of rows)` for runs of a fixed size.
 template <class Task>
 void for_runs(int64_t rows, int threads, Task&& task) {
@@ -94,22 +97,21 @@ void normalise_gradient(const Kernels<T>& kernels, const T* grad, const T* x, in
 }
 
 template <class T>
-int64_t fire_integers(const Kernels<T>& kernels, const T* membrane, int64_t rows, int64_t channels, double levels,
-                      T* spikes, int threads) {
-  std::vector<int64_t> fired(runs_of(rows));
-  for_runs(rows, threads, [&](int64_t run, int64_t first, int64_t count) {
-    const int64_t at = first * channels;
-    fired[run] = kernels.integer_spikes(static_cast<T>(levels), count * channels, membrane + at, spikes + at);
+int64_t fire_integers(const Kernels<T>& kernels, const T* membrane, int64_t count, double levels, T* spikes, int threads) {
+  std::vector<int64_t> fired((count + kValues - 1) / kValues);
+  parallel_for(static_cast<int64_t>(fired.size()), threads, [&](int64_t run) {
+    const int64_t at = run * kValues;
+    fired[run] =
+        kernels.integer_spikes(static_cast<T>(levels), std::min(kValues, count - at), membrane + at, spikes + at);
   });
   return std::accumulate(fired.begin(), fired.end(), int64_t{0});
 }
 
 template <class T>
 void mask_gradient(const Kernels<T>& kernels, const T* membrane, int64_t count, double levels, T* grad, int threads) {
-  constexpr int64_t run = 1 << 14;
-  parallel_for((count + run - 1) / run, threads, [&](int64_t i) {
-    const int64_t at = i * run;
-    kernels.mask_gradient(static_cast<T>(levels), std::min(run, count - at), membrane + at, grad + at);
+  parallel_for((count + kValues - 1) / kValues, threads, [&](int64_t run) {
+    const int64_t at = run * kValues;
+    kernels.mask_gradient(static_cast<T>(levels), std::min(kValues, count - at), membrane + at, grad + at);
   });
 }
 
@@ -119,7 +121,7 @@ void mask_gradient(const Kernels<T>& kernels, const T* membrane, int64_t count, 
                           int);                                                                                        \
   template void normalise_gradient(const Kernels<T>&, const T*, const T*, int64_t, int64_t, Statistics, double,        \
                                    const T*, T*, T*, T*, int);                                                         \
-  template int64_t fire_integers(const Kernels<T>&, const T*, int64_t, int64_t, double, T*, int);                      \
+  template int64_t fire_integers(const Kernels<T>&, const T*, int64_t, double, T*, int);                               \
   template void mask_gradient(const Kernels<T>&, const T*, int64_t, double, T*, int);
 SPIKEVOX_TYPED(float)
 SPIKEVOX_TYPED(double)

@@ -47,6 +47,7 @@ _RESULT = {
     "spikevox_sites_rows": _Long,
     "spikevox_sites_export": None,
     **{f"spikevox_{name}": _Int for name in ("statistics", "normalise", "normalise_gradient", "fire", "mask_gradient")},
+    **{f"spikevox_unit_{name}": _Int for name in ("forward", "backward")},
     "spikevox_session_rows": _Long,
     "spikevox_session_coordinates": None,
     "spikevox_session_free": None,
@@ -57,7 +58,7 @@ _RESULT = {
 }
 _ARGUMENTS = {
     "spikevox_simd_name": [_Int],
-    "spikevox_map_new": [_Pointer, _Long, _Pointer, _Long, _Pointer, _Pointer, _Pointer, _Int, _Pointer],
+    "spikevox_map_new": [_Pointer, _Long, _Pointer, _Long, _Pointer, _Pointer, _Pointer, _Int, _Int, _Pointer],
     "spikevox_map_free": [_Pointer],
     "spikevox_map_pairs": [_Pointer],
     "spikevox_map_export": [_Pointer] * 4,
@@ -79,7 +80,9 @@ _ARGUMENTS = {
     "spikevox_normalise_gradient": [
         *(_Int, _Pointer, _Pointer, _Long, _Long, _Pointer, _Pointer, _Double, *[_Pointer] * 4, _Int),
     ],
-    "spikevox_fire": [_Int, _Pointer, _Long, _Long, _Double, _Long, _Pointer, _Int, _Pointer],
+    "spikevox_fire": [_Int, _Pointer, _Long, _Double, _Pointer, _Int],
+    "spikevox_unit_forward": [_Int, _Pointer, _Int, *[_Pointer] * 3, _Int, _Pointer],
+    "spikevox_unit_backward": [_Int, _Pointer, _Int, *[_Pointer] * 8, _Int],
     "spikevox_mask_gradient": [_Int, _Pointer, _Long, _Double, _Pointer, _Int],
     "spikevox_session_rows": [_Pointer, _Int],
     "spikevox_session_coordinates": [_Pointer, _Int, _Pointer],
@@ -192,6 +195,7 @@ class NativeMap:
         kernel_size: (x, y, z); output ``o`` takes the inputs at ``o + first + j * step``, ``j = 0 .. kernel_size - 1``.
         first: (x, y, z) in units of the coordinates.
         step: (x, y, z) in units of the coordinates, positive.
+        trusted: sites are known to ascend; it is not looked at.
 
     Attributes:
         inputs: N.
@@ -203,7 +207,16 @@ class NativeMap:
         BackendError: rows out of order.
     """
 
-    def __init__(self, inputs: Tensor, outputs: Tensor, kernel_size: Triple, first: Triple, step: Triple) -> None:
+    def __init__(
+        self,
+        inputs: Tensor,
+        outputs: Tensor,
+        kernel_size: Triple,
+        first: Triple,
+        step: Triple,
+        *,
+        trusted: bool = False,
+    ) -> None:
         for name, sites in (("inputs", inputs), ("outputs", outputs)):
             if sites.ndim != 2 or sites.shape[1] != 4:
                 raise TypeError(f"{name} must have shape (N, 4), got {tuple(sites.shape)}.")
@@ -218,6 +231,7 @@ class NativeMap:
                 (ctypes.c_int32 * 3)(*kernel_size),
                 (_Long * 3)(*first),
                 (_Long * 3)(*step),
+                trusted,
                 torch.get_num_threads(),
                 ctypes.byref(self.handle),
             )

@@ -8,14 +8,7 @@ from torch.autograd.function import once_differentiable
 
 from spikevox.layers import native
 from spikevox.layers.conv import SparseConv3d, SparseConvolution, SparseInverseConv3d, SubmanifoldConv3d
-from spikevox.layers.native_training import (
-    Statistics,
-    fire,
-    mask_gradient_,
-    normalise,
-    normalise_gradient,
-    statistics,
-)
+from spikevox.layers.native_training import Unit
 from spikevox.layers.neurons.integer import ILIF
 from spikevox.layers.norm import BatchNorm
 from spikevox.layers.sparse_tensor import SparseTensor
@@ -112,28 +105,17 @@ class _SpikingConv(torch.autograd.Function):
         transposed: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         membrane, weight, scale, bias = (value.detach().contiguous() for value in (membrane, weight, scale, bias))
-        # Real features are seldom 0: they are read as they are.
-        spikes, events = fire(membrane, levels, weight.shape[2]) if levels else (membrane, None)
-        sums = native.convolve(spikes, events, weight, kernel_map, transposed=transposed)
-        of_sums = statistics(sums)
-        ctx.save_for_backward(membrane, spikes, weight, sums, scale, *of_sums)
-        ctx.events, ctx.kernel_map = events, kernel_map
-        ctx.eps, ctx.levels, ctx.transposed = eps, levels, transposed
-        ctx.mark_non_differentiable(*of_sums)
-        return normalise(sums, of_sums, eps, scale, bias), *of_sums
+        unit = Unit(membrane, weight, scale, kernel_map, transposed=transposed, eps=eps, levels=levels)
+        result = unit.forward(bias)
+        ctx.unit = unit
+        # Saved only to be told if one of them was changed in place before the gradient needs it.
+        ctx.save_for_backward(membrane, weight, scale)
+        ctx.mark_non_differentiable(*unit.of_sums)
+        return result, *unit.of_sums
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        membrane, spikes, weight, sums, scale, *of_sums = ctx.saved_tensors
-        of_membrane = of_weight = None
-        grad, of_scale, of_bias = normalise_gradient(grad.contiguous(), sums, Statistics(*of_sums), ctx.eps, scale)
-        if ctx.needs_input_grad[0]:
-            of_membrane = native.convolve(
-                grad, None, weight, ctx.kernel_map, transposed=not ctx.transposed, turned=True
-            )
-            if ctx.levels:
-                mask_gradient_(of_membrane, membrane, ctx.levels)
-        if ctx.needs_input_grad[1]:
-            of_weight = native.weight_gradient(spikes, ctx.events, grad, ctx.kernel_map, transposed=ctx.transposed)
-        return of_membrane, of_weight, of_scale, of_bias, None, None, None, None
+        _saved = ctx.saved_tensors
+        gradients = ctx.unit.backward(grad.contiguous(), of_membrane=ctx.needs_input_grad[0])
+        return *gradients, None, None, None, None

@@ -45,8 +45,9 @@ class CompiledEngine:
         x, y, z = (-p * s for p, s in zip(geometry.padding, stride, strict=True))
         dx, dy, dz = (d * s for d, s in zip(geometry.dilation, stride, strict=True))
         try:
+            # Sets of sites are ascending: CoordinateMaps takes in no others.
             return native.NativeMap(
-                inputs.coordinates, outputs.coordinates, geometry.kernel_size, (x, y, z), (dx, dy, dz)
+                inputs.coordinates, outputs.coordinates, geometry.kernel_size, (x, y, z), (dx, dy, dz), trusted=True
             )
         except CoordinateRangeError:
             # The library needs some room around the sites; without any, the plainer engine may still address them.

@@ -1,0 +1,37 @@
+// Neuron, convolution and batch normalisation of a training in one call: membrane to membrane, and back.
+#pragma once
+#include <cstdint>
+#include <memory>
+
+#include "events.h"
+#include "kernel_map.h"
+#include "norm.h"
+
+namespace spikevox {
+
+// What both directions know. `levels` is 0 where there is no neuron: then `membrane` is what the convolution reads.
+template <class T>
+struct Unit {
+  const T* membrane;  // (inputs, in_channels)
+  const T* weight;    // (volume, in_channels, out_channels)
+  const T* scale;     // of the normalisation (out_channels)
+  T* spikes;          // (inputs, in_channels); not touched without a neuron
+  T* sums;            // the convolution's results (outputs, out_channels)
+  double* mean;       // of the sums (out_channels)
+  double* variance;
+  int64_t inputs, outputs, in_channels, out_channels;
+  double eps, levels;
+};
+
+// Events of the spikes where they serve; null elsewhere.
+template <class T>
+std::unique_ptr<EventTable<T>> unit_forward(const Kernels<T>& kernels, KernelMap& map, bool transposed, const Unit<T>& unit,
+                                            const T* bias, T* result, int threads);
+
+// `of_sums` (outputs, out_channels) is working space. `of_membrane` may be null, and then is not computed.
+template <class T>
+void unit_backward(const Kernels<T>& kernels, KernelMap& map, bool transposed, const Unit<T>& unit,
+                   const EventTable<T>* events, const T* grad, T* of_sums, T* of_membrane, T* of_weight, T* of_scale,
+                   T* of_bias, int threads);
+
+}  // namespace spikevox
