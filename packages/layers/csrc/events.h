@@ -14,16 +14,11 @@ class EventTable {
  public:
   // std::invalid_argument for a table whose values cannot be counted in 32 bits.
   void reset(int64_t rows, int64_t channels);
-  // Writes the rows of one tile: `row(r)` gives the values of row r.
-  template <class Row>
-  void encode_tile(const Kernels<T>& kernels, int64_t tile, Row&& row) {
+  // Writes the rows of one tile; `rows` is the first, and the next one begins `stride` values later.
+  void encode_tile(const Kernels<T>& kernels, int64_t tile, const T* rows, int64_t stride) {
     const int64_t first = tile * kTileRows, last = first + kTileRows < rows_ ? first + kTileRows : rows_;
-    int64_t at = tile * stretch_;
-    for (int64_t r = first; r < last; ++r) {
-      const int64_t found = kernels.encode(row(r), channels_, numbers_.data() + at, values_.data() + at);
-      spans_.data()[r] = {static_cast<uint32_t>(at), static_cast<uint32_t>(at + found)};
-      at += found ? (found + kGroup - 1) / kGroup * kGroup : kGroup;
-    }
+    kernels.encode_rows(rows, stride, last - first, channels_, tile * stretch_, spans_.data() + first, numbers_.data(),
+                        values_.data());
   }
   // All rows of a table (rows, channels).
   void encode(const Kernels<T>& kernels, const T* table, int threads);

@@ -64,9 +64,10 @@ struct Kernels {
   // x has rows of x_stride values, of which in_channels are read.
   void (*tile_from_values)(const PairLists&, int64_t tile, const T* x, int64_t x_stride, const T* weight,
                            int64_t in_channels, int64_t columns, T* y);
-  // Appends the values of a row that are not zero, and zeros up to a whole group; returns the number of events. There is
-  // room for `count` rounded up to a whole vector.
-  int64_t (*encode)(const T* row, int64_t count, uint16_t* channels, T* values);
+  // The events of `count` rows of a table, from entry `at` on: those of a row are followed by zeros up to a whole group.
+  // Behind the last row there is room for `channels` rounded up to a whole vector.
+  void (*encode_rows)(const T* rows, int64_t stride, int64_t count, int64_t channels, int64_t at, Span* spans,
+                      uint16_t* numbers, T* values);
   // spikes = the rule on a membrane.
   void (*fire)(const SpikeRule&, int64_t count, const T* membrane, T* spikes);
   void (*add)(const T* other, int64_t count, T* row);                      // row += other

@@ -93,11 +93,17 @@ template <class T>
 void Network<T>::finish_tile(const Kernels<T>& kernels, const Layer& layer, int64_t tile, int64_t first, int64_t last,
                              int64_t stride, T* sums, Workspace& workspace) const {
   const int64_t channels = layer.spec.channels;
-  for (int64_t r = first; r < last; ++r) {
-    T* row = sums + (r - first) * stride;
-    for (int32_t slot : layer.residuals) kernels.add(workspace.tables[slot] + r * slots_[slot].channels, channels, row);
-    if (!layer.factor.empty()) kernels.scale(layer.factor.data(), layer.shift.data(), channels, row);
+  for (int32_t slot : layer.residuals) {
+    const int64_t width = slots_[slot].channels;
+    const T* other = workspace.tables[slot] + first * width;
+    if (width == stride)  // what lies behind the layer's channels in its padded rows is never read
+      kernels.add(other, (last - first) * width, sums);
+    else
+      for (int64_t r = 0; r < last - first; ++r) kernels.add(other + r * width, channels, sums + r * stride);
   }
+  if (!layer.factor.empty())
+    for (int64_t r = 0; r < last - first; ++r)
+      kernels.scale(layer.factor.data(), layer.shift.data(), channels, sums + r * stride);
   static thread_local Buffer<T> fired_buffer;
   T* fired = fired_buffer.reserve(channels * kTileRows);
   for (const ResultSpec& result : layer.results) {
@@ -105,14 +111,15 @@ void Network<T>::finish_tile(const Kernels<T>& kernels, const Layer& layer, int6
     int64_t step = stride;
     if (result.kind != ResultSpec::kPlain) {
       const SpikeRule rule{result.kind, result.parameter};
-      for (int64_t r = first; r < last; ++r)
-        kernels.fire(rule, channels, sums + (r - first) * stride, fired + (r - first) * channels);
+      if (stride == channels)
+        kernels.fire(rule, (last - first) * channels, sums, fired);
+      else
+        for (int64_t r = 0; r < last - first; ++r) kernels.fire(rule, channels, sums + r * stride, fired + r * channels);
       table = fired;
       step = channels;
     }
     if (result.event_slot != kNone)
-      workspace.events[slots_[result.event_slot].storage].encode_tile(
-          kernels, tile, [&](int64_t r) { return table + (r - first) * step; });
+      workspace.events[slots_[result.event_slot].storage].encode_tile(kernels, tile, table, step);
     if (result.value_slot != kNone) {
       const int64_t width = slots_[result.value_slot].channels;
       T* to = workspace.tables[result.value_slot] + result.column;
