@@ -78,7 +78,7 @@ def _inverse(
         kernel_size=geometry.kernel_size,
         stride=geometry.stride,
         padding=geometry.padding,
-        sites="stride" if floor and not geometry.tiles else "all",
+        sites="stride" if floor and not geometry.tiles else "covered",
     )
     fine = SparseTensor(
         torch.zeros(len(finer), 1),
