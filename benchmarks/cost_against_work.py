@@ -217,7 +217,7 @@ def plot(networks: dict[str, Any], path: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
     for number, (title, facts) in enumerate(networks.items()):
@@ -228,7 +228,8 @@ def plot(networks: dict[str, Any], path: Path) -> None:
                 axis.plot(xs, [row["minkowski_ms"] for row in rows], f"C{number}x:", label=f"{title}, MinkowskiEngine")
     axes[0].set(xlabel="nonzero outputs of spike layers, %", ylabel="CPU ms, one thread", yscale="log")
     axes[1].set(xlabel="voxels", ylabel="CPU ms, one thread", xscale="log", yscale="log")
-    axes[0].legend(fontsize="small")
+    axes[1].xaxis.set_minor_formatter(ticker.NullFormatter())
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
