@@ -54,12 +54,17 @@ class Case(NamedTuple):
     over_minkowski: float | None = None
     over_spconv: float | None = None
 
-    def load(self, root: Path, share: float) -> Loaded:
-        """The network, its neurons set to fire at ``share`` unless it is a trained one, with its input."""
+    def load(self, root: Path, share: float | None) -> Loaded:
+        """The network with its input, its neurons set to fire at ``share`` unless it is a trained one.
+
+        ``None`` leaves the network as it was made, for what does not depend on spikes.
+        """
         torch.manual_seed(0)
         network, call, batch = self.make(root)
         batch = inputs.as_int32(batch)
         x = SparseTensor(batch.features, batch.coordinates, batch_size=batch.batch_size, backend="compiled")
+        if share is None:
+            return Loaded(network.eval(), call, batch, {})
         if not self.trained:
             set_rate(network, call, x, share)
         return Loaded(network.eval(), call, batch, levels(network, call, x))

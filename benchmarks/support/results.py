@@ -52,8 +52,8 @@ def write(
         command: that makes the files again.
         text: the page's first lines, title included.
         machine: see :func:`support.machine.describe`.
-        floors: rows of the first table.
-        tables: that follow.
+        floors: rows of the last table.
+        tables: before it.
         facts: all else, for the JSON file.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def write(
     stored = {"benchmark": name, "command": command, "machine": machine, "floors": rows, **(facts or {})}
     (folder / f"{name}.json").write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
     if floors:
-        tables = [Table("Floors", "", HEADER, [row.cells() for row in floors]), *tables]
+        tables = [*tables, Table("Floors", "", HEADER, [row.cells() for row in floors])]
     parts = [text, f"    {command}", f"{sentence(machine)}.", *(table.markdown() for table in tables)]
     (folder / f"{name}.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
