@@ -4,7 +4,8 @@ Every spike layer of the networks that floors bind is set to fire at 15 % (share
 layer); the shipped classifiers run at their own rates beside them. The peers are the same networks in MinkowskiEngine and in
 spconv alone, in evaluation and inference mode, with batch normalisations as they are and folded: the faster one counts.
 Results are compared before anything is timed, layer by layer on the peer's own spikes, since in a network one neuron at a
-tie changes all that follow. Rounds take turns; figures are the median of CPU time.
+tie changes all that follow. Rounds take turns; figures are the median of CPU time. With ``SPIKEVOX_SIMD=avx2`` our engine is
+held to AVX2, while the peers keep what the processor has.
 
     SPIKEVOX_DATA=data python benchmarks/event_inference.py [--rounds 9] [--share 0.15] [--networks one batch ...]
 """
