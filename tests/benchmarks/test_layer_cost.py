@@ -27,4 +27,5 @@ def test_layers_by_themselves_make_the_additions_of_the_network():
         assert 0 < cost.additions <= cost.pairs * cost.channels[0] * cost.channels[1]
         assert cost.milliseconds > 0
     assert costs[0].additions == costs[0].pairs * 3 * costs[0].channels[1]
-    assert all(cost.gflops < cost.dense_gflops / 2 for cost in costs[1:])
+    # The last layer reads membranes, as the first one reads the input.
+    assert all(cost.gflops < cost.dense_gflops / 2 for cost in costs[1:-1])
