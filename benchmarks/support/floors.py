@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 HEADER = ("name", "ours", "MinkowskiEngine", "spconv", "ratio", "floor", "state")
-_WIDTHS = (50, 10, 17, 10, 8, 7, 7)
+_WIDTHS = (56, 10, 17, 10, 8, 7, 7)
 
 
 class Floor(NamedTuple):
