@@ -1,10 +1,11 @@
-"""Event-driven inference against MinkowskiEngine, end to end: voxel coordinates in, results out; one thread, CPU time.
+"""Event-driven inference against MinkowskiEngine and spconv, end to end: voxel coordinates in, results out; one thread.
 
-Every spike layer is set to fire at 15 % (share of values that are not zero; the least and the largest found are printed).
-The peer is the same network in MinkowskiEngine alone, in evaluation and inference mode, with batch normalisations as they
-are and folded into the convolutions: the faster one counts. Results are compared before anything is timed, layer by layer
-on the peer's own spikes, since in a network one neuron at a tie changes all that follow. Rounds take turns; figures are the
-median.
+Every spike layer of the networks that floors bind is set to fire at 15 % (share of values that are not zero, printed a
+layer); the shipped classifiers run at their own rates beside them. The peers are the same networks in MinkowskiEngine and in
+spconv alone, in evaluation and inference mode, with batch normalisations as they are and folded: the faster one counts.
+Results are compared before anything is timed, layer by layer on the peer's own spikes, since in a network one neuron at a
+tie changes all that follow. Rounds take turns; figures are the median of CPU time. With ``SPIKEVOX_SIMD=avx2`` our engine is
+held to AVX2, while the peers keep what the processor has.
 
     SPIKEVOX_DATA=data python benchmarks/event_inference.py [--rounds 9] [--share 0.15] [--networks one batch ...]
 """
@@ -12,185 +13,135 @@ median.
 import argparse
 import json
 import os
-import platform
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from support import inputs
-from support.firing import set_rate
+from support import results, spconv_network
+from support.cases import CASES, Case
+from support.comparison import TOLERANCE, agreement, layer_difference
+from support.engine_figures import PEERS, SHARE, VARIANTS, Figures, headline, show, tables
+from support.floors import HEADER, Floor, line
+from support.inputs import split
+from support.machine import describe, sentence
 from support.minkowski_network import MinkowskiNetwork
-from torch import nn
+from support.recorded_network import RecordedNetwork
+from support.spconv_network import SpconvNetwork
+from support.timing import ROUNDS, interleave
 
 from spikevox.encoding import VoxelBatch
-from spikevox.layers import GlobalMeanPool, Linear, SparseTensor, event, native
-from spikevox.layers.backbones import Encoder, UNet, Voxel8x
+from spikevox.layers import event, native
 from spikevox.layers.backends import minkowski
 from spikevox.layers.event.network import EventNetwork
-from spikevox.layers.graph import Graph, record
-from spikevox.layers.neurons.integer import ILIF
+from spikevox.layers.graph import record
+
+NETWORKS: dict[str, type[RecordedNetwork]] = {"MinkowskiEngine": MinkowskiNetwork, "spconv": SpconvNetwork}
 
 
-class Case(NamedTuple):
-    """A network and its input.
-
-    Attributes:
-        title: as printed.
-        network: makes it.
-        load: reads the input.
-        single: samples are run one by one; the figure is a sample's.
-        floor: ratio to MinkowskiEngine that must be reached on AVX-512.
-    """
-
-    title: str
-    network: Callable[[], nn.Module]
-    load: Callable[[Path], VoxelBatch]
-    single: bool
-    floor: float
-
-
-def classifier() -> nn.Module:
-    """Encoder T with a head of ten classes."""
-    return nn.Sequential(Encoder("T", in_channels=3), Linear(128, 10), GlobalMeanPool())
-
-
-CASES = {
-    "one": Case("T, one shape", classifier, lambda root: inputs.shapes(root, 20), True, 4.8),
-    "batch": Case("T, batch of 20 shapes", classifier, lambda root: inputs.shapes(root, 20), False, 4.5),
-    "detection": Case(
-        "Voxel8x, KITTI frame", lambda: Voxel8x(4, grid=(1408, 1600, 41)), inputs.kitti_frame, False, 5.0
-    ),
-    "unet": Case(
-        "U-Net, SemanticKITTI scan",
-        lambda: nn.Sequential(UNet(4), Linear(256, 19)),
-        inputs.semantickitti_scan,
-        False,
-        4.8,
-    ),
-}
+def run_case(case: Case, root: Path, share: float, rounds: int, peers: list[str]) -> Figures:
+    """Compares, then times."""
+    network, call, batch, levels = case.load(root, share)
+    engine, graph = event.compile(network, call=call), record(network, call=call)
+    parts = split(batch) if case.single else [batch]
+    derived = [engine.sites(part.coordinates, part.batch_size) for part in parts]
+    difference, agreeing = {}, {}
+    jobs: dict[str, Callable[[], object]] = {"ours": _ours(engine, parts)}
+    for peer in peers:
+        for variant, fold in VARIANTS.items():
+            opponent = NETWORKS[peer](graph, fold=fold)
+            prepared = [opponent.prepare(part, sites) for part, sites in zip(parts, derived, strict=True)]
+            jobs[peer + variant] = _theirs(opponent, prepared, parts)
+            if fold:
+                continue
+            with torch.inference_mode():
+                values = opponent(prepared[0], parts[0].features, keep=True)
+                difference[peer] = layer_difference(opponent, prepared[0], values)
+                agreeing[peer] = agreement(engine, graph, opponent, prepared[0], values, parts[0])
+            if difference[peer] > TOLERANCE:
+                raise SystemExit(f"{case.title}: a layer differs from {peer}'s by {difference[peer]:.1e}")
+            del values
+    times = {name: timing.over(len(parts)) for name, timing in interleave(jobs, rounds).items()}
+    return Figures(case, len(batch.coordinates) / len(parts), levels, times, difference, agreeing)
 
 
-def check_same(graph: Graph, values: list[Any]) -> float:
-    """Largest difference of a layer's result on the peer's own input, as a share of the largest result.
-
-    Each neuron, with what follows up to the next one, is compiled by itself and fed with the peer's membrane.
-    """
-    worst = 0.0
-    for index, node in enumerate(graph.nodes):
-        following = graph.nodes[index + 1] if index + 1 < len(graph.nodes) else None
-        if not isinstance(node.module, ILIF) or following is None or following.module is None:
-            continue
-        if following.inputs != (index,) or following.sites != node.sites or isinstance(following.module, nn.Linear):
-            continue
-        membrane, expected = values[node.inputs[0]], values[index + 1]
-        stride = graph.sites[node.sites].tensor_stride
-        one = torch.zeros(1, 4, dtype=torch.int32)
-        example = SparseTensor(torch.zeros(1, node.channels), one, tensor_stride=stride, backend="compiled")
-        engine = event.compile(nn.Sequential(node.module, following.module), example=example)
-        sites = membrane.C.contiguous()
-        result, _ = engine.run(sites, membrane.F.contiguous(), int(sites[:, 0].max()) + 1).output
-        worst = max(worst, float((result - expected.F).abs().max() / expected.F.abs().max().clamp(min=1e-30)))
-    return worst
-
-
-def measure(jobs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """CPU milliseconds of each job, round after round, the first one left out."""
-    times: dict[str, list[float]] = {name: [] for name in jobs}
-    for _ in range(rounds + 1):
-        for name, job in jobs.items():
-            start = time.process_time()
-            job()
-            times[name].append(1e3 * (time.process_time() - start))
-    return {name: values[1:] for name, values in times.items()}
-
-
-def run_case(case: Case, root: Path, share: float, rounds: int) -> dict[str, Any]:
-    """Figures of a case."""
-    torch.manual_seed(0)
-    batch = inputs.as_int32(case.load(root))
-    network = case.network()
-    x = SparseTensor(batch.features, batch.coordinates, batch_size=batch.batch_size, backend="compiled")
-    shares = set_rate(network, network, x, share)
-    engine, graph = event.compile(network), record(network)
-    parts = inputs.split(batch) if case.single else [batch]
-    peers = {
-        name: [MinkowskiNetwork(graph, fold=fold, derived=_derived(engine, part)) for part in parts]
-        for name, fold in (("plain", False), ("folded", True))
-    }
-    with torch.inference_mode():
-        difference = check_same(graph, peers["plain"][0](parts[0].coordinates, parts[0].features))
-    if difference > 1e-5:
-        raise SystemExit(f"{case.title}: a layer differs by {difference:.1e} of its largest result")
-
-    def ours() -> None:
+def _ours(engine: EventNetwork, parts: list[VoxelBatch]) -> Callable[[], None]:
+    def job() -> None:
         for part in parts:
             engine.run(part.coordinates, part.features, part.batch_size)
 
-    def theirs(name: str) -> Callable[[], None]:
-        def job() -> None:
-            with torch.inference_mode():
-                for peer, part in zip(peers[name], parts, strict=True):
-                    peer(part.coordinates, part.features)
-
-        return job
-
-    times = measure({"ours": ours, **{name: theirs(name) for name in peers}}, rounds)
-    figures = {name: median(values) / len(parts) for name, values in times.items()}
-    return {
-        "name": case.title,
-        "voxels": len(batch.coordinates) / len(parts),
-        "least_share": min(shares.values()),
-        "largest_share": max(shares.values()),
-        "difference": difference,
-        **figures,
-        "range": {name: [min(values) / len(parts), max(values) / len(parts)] for name, values in times.items()},
-        "ratio": min(figures["plain"], figures["folded"]) / figures["ours"],
-        "floor": case.floor,
-    }
+    return job
 
 
-def _derived(engine: EventNetwork, part: VoxelBatch) -> dict[int, torch.Tensor]:
-    return engine.sites(part.coordinates, part.batch_size)
+def _theirs(opponent: RecordedNetwork, prepared: list[Any], parts: list[VoxelBatch]) -> Callable[[], None]:
+    def job() -> None:
+        with torch.inference_mode():
+            for given, part in zip(prepared, parts, strict=True):
+                opponent(given, part.features)
+
+    return job
 
 
 def main() -> int:
-    """Prints a row a case; 1 where a floor is missed."""
+    """Prints each case and writes the results; 1 where a floor is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--share", type=float, default=0.15)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--share", type=float, default=SHARE)
     parser.add_argument("--networks", nargs="+", default=list(CASES), choices=list(CASES))
-    parser.add_argument("--out", type=Path, default=Path("work_dirs/event_inference.json"))
+    parser.add_argument("--out", type=Path, default=results.FOLDER, help="folder of the results")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("SPIKEVOX_DATA", "data")))
     options = parser.parse_args()
     if not native.available() or not minkowski.available():
         raise SystemExit(f"needs both engines: {native.reason_absent() or 'MinkowskiEngine is not installed'}")
     torch.set_num_threads(1)
-    binding = native.simd() == "avx512" and options.share == 0.15
-    print(
-        f"CPU ms, one thread, {native.simd()}, torch {torch.__version__}, {platform.processor() or platform.machine()}"
-    )
-    print(
-        f"{'network':<28}{'voxels':>8}{'nonzero':>14}{'ours':>9}{'ME':>9}{'folded':>9}{'ratio':>7}{'floor':>7}",
-        flush=True,
-    )
-    rows, missed = [], False
+    machine = describe()
+    reason = spconv_network.reason_absent()
+    print(f"one thread; {sentence(machine)}")
+    print(f"spconv skipped: {reason}" if reason else f"spconv {spconv_network.version()}")
+    print(line(HEADER), flush=True)
+    found = []
     for name in options.networks:
-        row = run_case(CASES[name], options.data, options.share, options.rounds)
-        state = "n/a" if not binding else "ok" if row["ratio"] >= row["floor"] else "MISSED"
-        missed |= state == "MISSED"
-        rows.append(row)
-        print(
-            f"{row['name']:<28}{row['voxels']:>8.0f}{row['least_share']:>7.3f}{row['largest_share']:>7.3f}"
-            f"{row['ours']:>9.2f}{row['plain']:>9.2f}{row['folded']:>9.2f}{row['ratio']:>7.2f}{row['floor']:>7.1f} {state}",
-            flush=True,
-        )
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps({"simd": native.simd(), "rows": rows}, indent=2) + "\n")
-    return int(missed)
+        peers = ["MinkowskiEngine"] if reason else list(PEERS)
+        found.append(run_case(CASES[name], options.data, options.share, options.rounds, peers))
+        show(found[-1], options.share)
+    floors = [floor for figures in found for floor in figures.floors(options.share)]
+    store(options, machine, found, floors)
+    return int(any(floor.state == "MISSED" for floor in floors))
+
+
+def store(options: argparse.Namespace, machine: dict[str, Any], found: list[Figures], floors: list[Floor]) -> None:
+    """Writes JSON and page."""
+    suffix = "" if machine["instruction_set"] == "avx512" else f"_{machine['instruction_set']}"
+    prefix = f"SPIKEVOX_SIMD={os.environ['SPIKEVOX_SIMD']} " if "SPIKEVOX_SIMD" in os.environ else ""
+    networks = [
+        {
+            "name": figures.case.title,
+            "voxels": figures.voxels,
+            "times": {name: timing.facts() for name, timing in figures.times.items()},
+            "difference": figures.difference,
+            "agreeing": figures.agreeing,
+            "levels": figures.levels,
+        }
+        for figures in found
+    ]
+    results.write(
+        options.out,
+        f"event_inference{suffix}",
+        f"{prefix}python benchmarks/event_inference.py --rounds {options.rounds} --share {options.share}",
+        "# Event-driven inference against MinkowskiEngine and spconv\n\nEnd to end, one thread, CPU ms: the median of the "
+        "rounds. A peer's figure is the better of its two variants.",
+        machine,
+        floors=floors,
+        tables=[headline(found, floors, _other(options.out, suffix)), *tables(found)],
+        facts={"share": options.share, "rounds": options.rounds, "networks": networks},
+    )
+
+
+def _other(folder: Path, suffix: str) -> dict[str, Any] | None:
+    """What an earlier run held to AVX2 found, to stand beside this one's."""
+    path = folder / "event_inference_avx2.json"
+    return None if suffix or not path.is_file() else json.loads(path.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

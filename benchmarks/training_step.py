@@ -2,22 +2,25 @@
 
 The peer is written as a user of MinkowskiEngine alone writes it: its convolutions, batch normalisation and pooling, one
 coordinate manager, I-LIF as an autograd function, residuals on features. Both start from the same weights, whose loss is
-compared first, and step with the same fused AdamW. Rounds take turns; the figure is the median.
+compared first, and step with the same fused AdamW. Rounds take turns; the figure is the median of CPU time.
 
     SPIKEVOX_DATA=data python benchmarks/training_step.py [--rounds 9] [--batch 16]
 """
 
 import argparse
 import os
-import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
+from support import results
+from support.floors import HEADER, Floor, line
+from support.machine import describe, sentence
+from support.results import Table
+from support.timing import ROUNDS, Timing, interleave
 from torch import Tensor, nn
 
 from spikevox.encoding import VoxelBatch, VoxelGrid, collate, voxelize
@@ -91,8 +94,8 @@ def step_of(forward: Callable[[], Tensor], labels: Tensor, network: nn.Module) -
     return step
 
 
-def measure(name: str, batch: VoxelBatch, rounds: int) -> float:
-    """Prints a row and returns the ratio."""
+def measure(name: str, batch: VoxelBatch, rounds: int) -> dict[str, Timing]:
+    """Times of a step by engine, after two rounds that warm up."""
     classes = 40
     torch.manual_seed(0)
     encoder = Encoder("T", in_channels=batch.features.shape[1], batch_norm_momentum=0.1)
@@ -102,22 +105,13 @@ def measure(name: str, batch: VoxelBatch, rounds: int) -> float:
     labels = torch.arange(batch.batch_size) % classes
     steps = {
         "ours": step_of(lambda: ours(*batch), labels, ours),
-        "theirs": step_of(lambda: peer(batch.coordinates, batch.features), labels, peer),
+        "MinkowskiEngine": step_of(lambda: peer(batch.coordinates, batch.features), labels, peer),
     }
     # One neuron at a tie may fire or not with the order of a sum; the loss of many neurons stays close.
     first = {key: step() for key, step in steps.items()}
-    if abs(first["ours"] - first["theirs"]) > 0.05 * first["theirs"]:
+    if abs(first["ours"] - first["MinkowskiEngine"]) > 0.05 * first["MinkowskiEngine"]:
         raise SystemExit(f"{name}: the losses differ: {first}")
-    times: dict[str, list[float]] = {key: [] for key in steps}
-    for _ in range(rounds + 2):
-        for key, step in steps.items():
-            start = time.process_time()
-            step()
-            times[key].append(1e3 * (time.process_time() - start))
-    ours_time, their_time = (median(times[key][2:]) for key in ("ours", "theirs"))
-    ratio = their_time / ours_time
-    print(f"{name:<34}{len(batch.coordinates):>8}{ours_time:>10.1f}{their_time:>18.1f}{ratio:>8.2f}", flush=True)
-    return ratio
+    return interleave(steps, rounds, warm_up=2)
 
 
 def modelnet10(root: Path, count: int) -> VoxelBatch:
@@ -134,10 +128,11 @@ def larger_shapes(root: Path, count: int) -> VoxelBatch:
 
 
 def main() -> None:
-    """Prints a row an input."""
+    """Prints a row an input and writes the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--out", type=Path, default=results.FOLDER, help="folder of the results")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("SPIKEVOX_DATA", "data")))
     options = parser.parse_args()
     if not native.available() or not minkowski.available():
@@ -145,10 +140,28 @@ def main() -> None:
     if not (options.data / "modelnet10").is_dir():
         raise SystemExit(f"no modelnet10 in {options.data}: set SPIKEVOX_DATA to the folder of the data")
     torch.set_num_threads(1)
-    print(f"CPU ms a step, batch {options.batch}, one thread, {native.simd()}")
-    print(f"{'input':<34}{'voxels':>8}{'ours':>10}{'MinkowskiEngine':>18}{'ratio':>8}")
-    measure("ModelNet10, 1,024 points", modelnet10(options.data, options.batch), options.rounds)
-    measure("ModelNet40, 4,096 points", larger_shapes(options.data, options.batch), options.rounds)
+    machine = describe()
+    print(f"CPU ms a step, batch {options.batch}, one thread; {sentence(machine)}")
+    print(line(HEADER), flush=True)
+    floors, facts, rows = [], {}, []
+    for name, load in {"ModelNet10, 1,024 points": modelnet10, "ModelNet40, 4,096 points": larger_shapes}.items():
+        batch = load(options.data, options.batch)
+        times = measure(name, batch, options.rounds)
+        ours, theirs = (timing.cpu.median for timing in times.values())
+        floors.append(Floor(f"training step, {name}", ours, theirs, None, theirs / ours, None, False))
+        print(line(floors[-1].cells()), flush=True)
+        facts[name] = {"voxels": len(batch.coordinates), **{key: timing.facts() for key, timing in times.items()}}
+        rows += [[name, len(batch.coordinates), key, timing.cpu, timing.wall] for key, timing in times.items()]
+    results.write(
+        options.out,
+        "training_step",
+        f"python benchmarks/training_step.py --rounds {options.rounds} --batch {options.batch}",
+        f"# Training step of encoder T\n\nForward, backward and optimiser, batch {options.batch}, one thread.",
+        machine,
+        floors=floors,
+        tables=[Table("Time, ms", "Median [least, largest].", ["input", "voxels", "engine", "CPU", "wall"], rows)],
+        facts={"inputs": facts},
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Networks set to fire at a given rate: every spike layer gives the same share of values that are not zero."""
+"""How much networks fire, and networks set to fire at a given rate: the same share of nonzero values in every spike layer."""
 
 from typing import Any
 
@@ -8,9 +8,42 @@ from torch import nn
 from spikevox.layers import BatchNorm, SparseTensor
 from spikevox.layers.graph import Graph, Node, record
 from spikevox.layers.neurons.integer import ILIF
+from spikevox.layers.sparse_tensor import features_of
 
 # Values that a quantile is taken from.
 SAMPLE = 200_000
+# Shares of a neuron's values that are 0, 1, ... D spikes.
+Levels = tuple[float, ...]
+
+
+def levels(network: nn.Module, call: Any, x: SparseTensor) -> dict[str, Levels]:
+    """Runs a network in evaluation mode and counts what each of its neurons emits, by name."""
+    found: dict[str, Levels] = {}
+
+    def watch(name: str) -> Any:
+        def after(module: ILIF, args: Any, result: Any) -> None:
+            spikes = features_of(result).flatten()
+            counts = torch.bincount(spikes.to(torch.int64), minlength=module.levels + 1)
+            found[name] = tuple((counts.double() / max(1, spikes.numel())).tolist())
+
+        return after
+
+    neurons = [(name, module) for name, module in network.named_modules() if isinstance(module, ILIF)]
+    hooks = [module.register_forward_hook(watch(name)) for name, module in neurons]
+    try:
+        with torch.inference_mode():
+            network.eval()
+            call(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def proportions(found: dict[str, Levels]) -> list[float]:
+    """Shares of 1, 2, ... D spikes among the values that are not zero, as the mean over neurons."""
+    rows = [[share / max(1e-12, 1 - values[0]) for share in values[1:]] for values in found.values()]
+    return [sum(column) / len(column) for column in zip(*rows, strict=True)]
 
 
 def _norm_before(graph: Graph, index: int) -> BatchNorm | None:
@@ -24,17 +57,14 @@ def _norm_before(graph: Graph, index: int) -> BatchNorm | None:
     return None
 
 
-def set_rate(network: nn.Module, call: Any, x: SparseTensor, share: float, rounds: int = 4) -> dict[str, float]:
+def set_rate(network: nn.Module, call: Any, x: SparseTensor, share: float, rounds: int = 4) -> None:
     """Draws the statistics of all normalisations from ``x`` and moves their biases until each neuron fires at ``share``.
 
-    Each round goes through the network once: a neuron's input is moved before what comes behind it is computed.
-
-    Returns:
-        share of values that are not zero, a neuron's name each.
+    Each round goes through the network once: a neuron's input is moved before what comes behind it is computed. The spread
+    of the inputs stays that of a fresh normalisation, which gives one to four spikes about as often as trained networks do.
     """
     graph = record(network, call=call)
     neurons = [node for node in graph.nodes if isinstance(node.module, ILIF)]
-    shares: dict[str, float] = {}
 
     def watch(node: Node) -> Any:
         norm = _norm_before(graph, node.inputs[0])
@@ -42,7 +72,7 @@ def set_rate(network: nn.Module, call: Any, x: SparseTensor, share: float, round
 
         def before(module: nn.Module, args: Any) -> None:
             features = args[0].features
-            if module.training and norm is not None:
+            if norm is not None:
                 values = features.flatten()
                 values = values[:: max(1, len(values) // SAMPLE)]
                 move = 0.5 - values.kthvalue(int((1 - share) * (len(values) - 1)) + 1).values
@@ -50,7 +80,6 @@ def set_rate(network: nn.Module, call: Any, x: SparseTensor, share: float, round
                 # Channels side by side are a copy: the next round meets them moved.
                 if not joined:
                     features += move
-            shares[node.name] = float((features >= 0.5).float().mean())
 
         return before
 
@@ -64,8 +93,6 @@ def set_rate(network: nn.Module, call: Any, x: SparseTensor, share: float, round
             for _ in range(rounds):
                 call(x)
             network.eval()
-            call(x)
     finally:
         for hook in hooks:
             hook.remove()
-    return shares

@@ -6,7 +6,7 @@ import torch
 
 from spikevox.encoding import VoxelBatch, VoxelGrid, collate, voxelize
 from spikevox.tasks.datasets import ModelNet
-from spikevox.tasks.datasets.points import read_points
+from spikevox.tasks.datasets.points import PointFile, read_points
 
 
 def shapes(root: Path, count: int, voxel_size: float = 0.04) -> VoxelBatch:
@@ -16,11 +16,16 @@ def shapes(root: Path, count: int, voxel_size: float = 0.04) -> VoxelBatch:
     return collate([data[i] for i in range(0, step * count, step)])
 
 
-def _scan(folder: Path, pattern: str, grid: VoxelGrid) -> VoxelBatch:
+def first_scan(folder: Path, pattern: str) -> PointFile:
+    """The first file in a folder of scans."""
     files = sorted(folder.glob(pattern))
     if not files:
         raise SystemExit(f"no {pattern} in {folder}: set SPIKEVOX_DATA to the folder of the data")
-    cloud = read_points(files[0])
+    return read_points(files[0])
+
+
+def scan_batch(cloud: PointFile, grid: VoxelGrid) -> VoxelBatch:
+    """A scan in a grid; features x, y, z and intensity, each scaled to 1."""
     batch = collate([voxelize(cloud.points, grid, columns=cloud.columns, features=("xyz", "intensity"))])
     scale = batch.features.abs().amax(dim=0).clamp(min=1e-6)
     return batch._replace(features=(batch.features / scale).contiguous())
@@ -29,12 +34,13 @@ def _scan(folder: Path, pattern: str, grid: VoxelGrid) -> VoxelBatch:
 def kitti_frame(root: Path) -> VoxelBatch:
     """The first frame, in the grid of KITTI's detectors: 1408 x 1600 x 40 voxels of 5 x 5 x 10 cm."""
     grid = VoxelGrid((0.05, 0.05, 0.1), lower=(0.0, -40.0, -3.0), upper=(70.4, 40.0, 1.0))
-    return _scan(root / "kitti" / "training" / "velodyne", "*.bin", grid)
+    return scan_batch(first_scan(root / "kitti" / "training" / "velodyne", "*.bin"), grid)
 
 
 def semantickitti_scan(root: Path) -> VoxelBatch:
     """The first scan, in voxels of 5 cm."""
-    return _scan(root / "semantickitti" / "sequences", "*/velodyne/*.bin", VoxelGrid(0.05, origin="minimum"))
+    scan = first_scan(root / "semantickitti" / "sequences", "*/velodyne/*.bin")
+    return scan_batch(scan, VoxelGrid(0.05, origin="minimum"))
 
 
 def split(batch: VoxelBatch) -> list[VoxelBatch]:

@@ -1,68 +1,63 @@
 """A recorded network written in MinkowskiEngine alone: the peer that the benchmarks run against."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from spikevox.layers import (
-    BatchNorm,
-    GlobalMeanPool,
-    SparseConv3d,
-    SparseInverseConv3d,
-    SubmanifoldConv3d,
-    integer_spike,
-)
+from spikevox.encoding import VoxelBatch
+from spikevox.layers import BatchNorm, GlobalMeanPool, SparseConv3d, SparseInverseConv3d, SubmanifoldConv3d
 from spikevox.layers.backends import minkowski
 from spikevox.layers.backends.geometry import default_padding
 from spikevox.layers.conv import SparseConvolution
-from spikevox.layers.graph import Graph, Node
+from spikevox.layers.graph import SAMPLES, Graph, Node
 from spikevox.layers.neurons.integer import ILIF
-from spikevox.layers.norm import fold_batch_norm
+from support.recorded_network import RecordedNetwork, integer_spikes
 
 
-class MinkowskiNetwork(nn.Module):
+class Input(NamedTuple):
+    """An input as MinkowskiEngine takes it.
+
+    Attributes:
+        coordinates: (N, 4) int32.
+        derived: coordinates of each set of sites of the graph.
+        keys: of sites by their number, while it runs.
+    """
+
+    coordinates: Tensor
+    derived: dict[int, Tensor]
+    keys: dict[int, Any]
+
+
+class MinkowskiNetwork(RecordedNetwork):
     """Convolutions, batch normalisations, linear layers and pooling of MinkowskiEngine; I-LIF and sums on features.
 
-    One coordinate manager an input, its keys shared by all layers. Output sites that MinkowskiEngine does not derive by
-    itself are given to it ready made (``derived``): their making is not in its time.
+    One coordinate manager an input, its keys shared by all layers. Its algorithms differ on CUDA only: there is one on
+    the CPU.
 
     Args:
         graph: a recorded network, float32.
         fold: fold the batch normalisations into the convolutions.
-        derived: coordinates of each set of sites of the graph for the input at hand.
     """
 
-    def __init__(self, graph: Graph, *, fold: bool, derived: dict[int, Tensor]) -> None:
-        super().__init__()
+    def __init__(self, graph: Graph, *, fold: bool) -> None:
+        super().__init__(graph, fold=fold)
         self.engine = minkowski.load()
-        self.graph = graph
-        self.derived = derived
-        self.steps = nn.ModuleDict()
-        self.folded: set[int] = set()
         for index, node in enumerate(graph.nodes):
             module = node.module
             if isinstance(module, SparseConvolution):
-                self.steps[str(index)] = self._convolution(index, node, module, fold)
+                self.steps[str(index)] = self._convolution(index, module)
             elif isinstance(module, BatchNorm) and index not in self.folded:
                 norm = self.engine.MinkowskiBatchNorm(node.channels, eps=module.eps)
                 norm.bn.load_state_dict(module.state_dict())
                 self.steps[str(index)] = norm
             elif isinstance(module, nn.Linear):
-                self.steps[str(index)] = self._linear(index, module, fold)
+                self.steps[str(index)] = self._linear(index, module)
             elif isinstance(module, GlobalMeanPool):
                 self.steps[str(index)] = self.engine.MinkowskiGlobalAvgPooling()
         self.eval()
 
-    def _behind(self, index: int, fold: bool) -> BatchNorm | None:
-        """The normalisation that is to be folded into a layer."""
-        following = self.graph.nodes[index + 1] if index + 1 < len(self.graph.nodes) else None
-        if fold and following is not None and isinstance(following.module, BatchNorm) and following.inputs == (index,):
-            self.folded.add(index + 1)
-            return following.module
-        return None
-
-    def _convolution(self, index: int, node: Node, module: SparseConvolution, fold: bool) -> nn.Module:
+    def _convolution(self, index: int, module: SparseConvolution) -> nn.Module:
         geometry = module.geometry
         kind = {
             SubmanifoldConv3d: self.engine.MinkowskiConvolution,
@@ -82,10 +77,7 @@ class MinkowskiNetwork(nn.Module):
             bias=True,
             dimension=3,
         )
-        norm = self._behind(index, fold)
-        weight, bias = (
-            (module.weight, module.bias) if norm is None else fold_batch_norm(module.weight, module.bias, norm)
-        )
+        weight, bias = self.folded_weights(index, module.weight, module.bias)
         with torch.no_grad():
             layer.kernel.copy_(weight.reshape(layer.kernel.shape))
             layer.bias.zero_() if bias is None else layer.bias.copy_(bias.reshape(layer.bias.shape))
@@ -93,15 +85,11 @@ class MinkowskiNetwork(nn.Module):
             layer.bias = None
         return layer
 
-    def _linear(self, index: int, module: nn.Linear, fold: bool) -> nn.Module:
-        layer = self.engine.MinkowskiLinear(module.in_features, module.out_features, bias=module.bias is not None)
-        norm = self._behind(index, fold)
-        weight, bias = module.weight, module.bias
-        if norm is not None:
-            turned, bias = fold_batch_norm(weight.T, bias, norm)
-            weight = turned.T
+    def _linear(self, index: int, module: nn.Linear) -> nn.Module:
+        weight, bias = self.folded_weights(index, module.weight.T, module.bias)
+        layer = self.engine.MinkowskiLinear(module.in_features, module.out_features, bias=bias is not None)
         with torch.no_grad():
-            layer.linear.weight.copy_(weight)
+            layer.linear.weight.copy_(weight.T)
             if bias is not None:
                 layer.linear.bias.copy_(bias)
         return layer
@@ -111,35 +99,48 @@ class MinkowskiNetwork(nn.Module):
             features, coordinate_map_key=x.coordinate_map_key, coordinate_manager=x.coordinate_manager
         )
 
-    def forward(self, coordinates: Tensor, features: Tensor) -> list[Any]:
-        """What each node gives; the last ones are the network's results."""
-        values: list[Any] = [self.engine.SparseTensor(features, coordinates)]
-        keys = {0: values[0].coordinate_map_key}
-        for index, node in enumerate(self.graph.nodes[1:], 1):
-            inputs = [values[i] for i in node.inputs]
-            values.append(self._step(index, node, inputs, keys))
-            if node.sites >= 0:
-                keys.setdefault(node.sites, values[-1].coordinate_map_key)
-        return values
+    def prepare(self, batch: VoxelBatch, derived: dict[int, Tensor]) -> Input:
+        """Sites that MinkowskiEngine does not derive by itself are given to it ready made."""
+        return Input(batch.coordinates, derived, {})
 
-    def _step(self, index: int, node: Node, inputs: list[Any], keys: dict[int, Any]) -> Any:
+    def table(self, value: Any, sites: int, prepared: Input) -> tuple[Tensor | None, Tensor]:
+        """See :meth:`RecordedNetwork.table`."""
+        if sites == SAMPLES:
+            return None, value.F
+        return value.C.contiguous(), value.F
+
+    def forward(self, prepared: Input, features: Tensor, *, keep: bool = False) -> list[Any]:
+        """What each node gives; see :meth:`RecordedNetwork.run`."""
+        x = self.engine.SparseTensor(features, prepared.coordinates)
+        return self.run(x, prepared._replace(keys={0: x.coordinate_map_key}), keep=keep)
+
+    def step(self, index: int, node: Node, inputs: list[Any], context: Input) -> Any:
+        """The result of one node."""
         x = inputs[0]
         if node.kind == "add":
             return self._same(x, x.F + inputs[1].F)
         if node.kind == "concatenate":
             return self._same(x, torch.cat([part.F for part in inputs], dim=1))
         if isinstance(node.module, ILIF):
-            return self._same(x, integer_spike(x.F, node.module.levels))
+            return self._same(x, integer_spikes(x.F, node.module))
         if index in self.folded:
             return x
-        layer = self.steps[str(index)]
+        result = self._layer(self.steps[str(index)], node, x, context)
+        if node.sites >= 0:
+            context.keys.setdefault(node.sites, result.coordinate_map_key)
+        return result
+
+    def _layer(self, layer: nn.Module, node: Node, x: Any, context: Input) -> Any:
+        if isinstance(node.module, GlobalMeanPool) and len(x.F) == int(x.C[:, 0].max()) + 1:
+            # Its pooling stops at an assertion where there are as many sites as samples: each is the mean of itself.
+            return x
+        sites = self.graph.sites[node.sites]
         if isinstance(node.module, SparseInverseConv3d):
-            return layer(x, coordinates=keys[node.sites])
-        if isinstance(node.module, SparseConv3d) and not self.graph.sites[node.sites].floor:
-            if layer is node.module:
-                return layer(x)
-            if node.sites not in keys:
-                stride = list(self.graph.sites[node.sites].tensor_stride)
-                keys[node.sites], _ = x.coordinate_manager.insert_and_map(self.derived[node.sites], stride)
-            return layer(x, coordinates=keys[node.sites])
+            return layer(x, coordinates=context.keys[node.sites])
+        if isinstance(node.module, SparseConv3d) and not sites.floor and layer is not node.module:
+            if node.sites not in context.keys:
+                context.keys[node.sites], _ = x.coordinate_manager.insert_and_map(
+                    context.derived[node.sites], list(sites.tensor_stride)
+                )
+            return layer(x, coordinates=context.keys[node.sites])
         return layer(x)
