@@ -1,8 +1,14 @@
+// Memory whose rows of vectors do not straddle cache lines.
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <new>
+#include <vector>
 
 namespace spikevox {
+
+// A cache line, and the widest vector: a load across two lines takes twice as long.
+constexpr std::align_val_t kAlignment{64};
 
 // Memory that is not cleared, and that keeps its size when less is asked for.
 template <class T>
@@ -10,7 +16,8 @@ class Buffer {
  public:
   T* reserve(int64_t count) {
     if (count > size_) {
-      data_.reset(new T[count]);
+      data_.reset();
+      data_.reset(static_cast<T*>(operator new(count * sizeof(T), kAlignment)));
       size_ = count;
     }
     return data_.get();
@@ -18,8 +25,28 @@ class Buffer {
   T* data() const { return data_.get(); }
 
  private:
-  std::unique_ptr<T[]> data_;
+  struct Free {
+    void operator()(T* data) const { operator delete(data, kAlignment); }
+  };
+  std::unique_ptr<T[], Free> data_;
   int64_t size_ = 0;
 };
+
+template <class T>
+struct AlignedAllocator {
+  using value_type = T;
+  AlignedAllocator() = default;
+  template <class U>
+  AlignedAllocator(const AlignedAllocator<U>&) {}
+  T* allocate(size_t count) { return static_cast<T*>(operator new(count * sizeof(T), kAlignment)); }
+  void deallocate(T* data, size_t) { operator delete(data, kAlignment); }
+  template <class U>
+  bool operator==(const AlignedAllocator<U>&) const { return true; }
+  template <class U>
+  bool operator!=(const AlignedAllocator<U>&) const { return false; }
+};
+
+template <class T>
+using AlignedVector = std::vector<T, AlignedAllocator<T>>;
 
 }  // namespace spikevox

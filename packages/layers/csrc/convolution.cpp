@@ -34,7 +34,7 @@ constexpr int64_t kOffsetGroups = 4;
 
 // The table with its columns filled up with zeros to whole vectors; `kept` owns it where it had to be made.
 template <class T>
-const T* pad(const T* table, int64_t rows, int64_t columns, int64_t wide, std::vector<T>& kept) {
+const T* pad(const T* table, int64_t rows, int64_t columns, int64_t wide, AlignedVector<T>& kept) {
   if (wide == columns) return table;
   kept.assign(rows * wide, 0);
   for (int64_t r = 0; r < rows; ++r) std::copy(table + r * columns, table + (r + 1) * columns, kept.data() + r * wide);
@@ -72,7 +72,7 @@ void turned_tile(const Kernels<T>& kernels, const PairLists& lists, int64_t tile
 }
 
 template <class T>
-void unpad(const std::vector<T>& table, int64_t rows, int64_t columns, int64_t wide, T* result) {
+void unpad(const AlignedVector<T>& table, int64_t rows, int64_t columns, int64_t wide, T* result) {
   for (int64_t r = 0; r < rows; ++r)
     std::copy(table.data() + r * wide, table.data() + r * wide + columns, result + r * columns);
 }
@@ -83,7 +83,7 @@ template <class T>
 void convolve(const Kernels<T>& kernels, const PairLists& lists, const EventTable<T>* events, const T* x,
               int64_t in_channels, const T* weight, bool turned, int64_t out_channels, T* result, int threads) {
   const int64_t wide = padded(out_channels, kernels.width);
-  std::vector<T> kept_weight, kept_result;
+  AlignedVector<T> kept_weight, kept_result;
   const bool late = turned && lists.tiles <= kFewTiles;
   const T* padded_weight = weight;
   if (turned && !late) {
@@ -108,7 +108,7 @@ void convolve(const Kernels<T>& kernels, const PairLists& lists, const EventTabl
     if (late)
       turned_tile(kernels, lists, tile, x, in_channels, weight, out_channels, wide, rows);
     else if (sparse)
-      kernels.tile_from_events(lists, tile, events->view(), padded_weight, in_channels, wide, rows);
+      kernels.tile_from_events(lists, tile, events->view(), padded_weight, in_channels, wide, wide, rows);
     else
       kernels.tile_from_values(lists, tile, x, in_channels, padded_weight, in_channels, wide, rows);
   });
@@ -119,7 +119,7 @@ template <class T>
 void weight_gradient(const Kernels<T>& kernels, const PairLists& lists, const EventTable<T>* events, const T* x,
                      int64_t in_channels, const T* grad, int64_t out_channels, T* result, int threads) {
   const int64_t wide = padded(out_channels, kernels.width);
-  std::vector<T> kept_grad, kept_result;
+  AlignedVector<T> kept_grad, kept_result;
   const T* padded_grad = pad(grad, lists.targets, out_channels, wide, kept_grad);
   T* y = result;
   if (wide != out_channels) {

@@ -58,10 +58,11 @@ struct SpikeRule {
 template <class T>
 struct Kernels {
   int width;  // values in a vector; columns of weights, results and gradients are padded to a multiple of it
-  // y[rows] += x[sources] W[k] for one tile, whose first row is y; weight is (volume, in_channels, columns).
+  // y[rows] += x[sources] W[k] for one tile, whose first row is y; weight is (volume, panels, in_channels, panel): the
+  // columns of a kernel offset in panels that stay in the first cache, the last one maybe narrower.
   void (*tile_from_events)(const PairLists&, int64_t tile, const Events<T>&, const T* weight, int64_t in_channels,
-                           int64_t columns, T* y);
-  // x has rows of x_stride values, of which in_channels are read.
+                           int64_t columns, int64_t panel, T* y);
+  // x has rows of x_stride values, of which in_channels are read; weight is (volume, in_channels, columns).
   void (*tile_from_values)(const PairLists&, int64_t tile, const T* x, int64_t x_stride, const T* weight,
                            int64_t in_channels, int64_t columns, T* y);
   // The events of `count` rows of a table, from entry `at` on: those of a row are followed by zeros up to a whole group.

@@ -16,10 +16,30 @@ void require(bool holds, const char* what) {
   if (!holds) throw std::invalid_argument(what);
 }
 
+// Columns of a panel of weights: few enough for a kernel offset's panel to stay in the first cache with up to 128 channels,
+// enough to pay for finding an event.
 template <class T>
-std::vector<T> row_of(const void* from, int64_t channels) {
+constexpr int64_t kPanel = 4 * kWidest<T>;
+
+// A weight (volume, channels, columns) with its columns filled up with zeros to `wide` and taken apart:
+// (volume, panels, channels, panel).
+template <class T>
+AlignedVector<T> in_panels(const T* weight, int64_t volume, int64_t channels, int64_t columns, int64_t wide, int64_t panel) {
+  AlignedVector<T> result(volume * channels * wide, 0);
+  for (int64_t k = 0; k < volume; ++k)
+    for (int64_t first = 0; first < columns; first += panel) {
+      const int64_t width = std::min(panel, wide - first), filled = std::min(panel, columns - first);
+      for (int64_t c = 0; c < channels; ++c)
+        std::copy_n(weight + (k * channels + c) * columns + first, filled,
+                    result.data() + (k * wide + first) * channels + c * width);
+    }
+  return result;
+}
+
+template <class T>
+AlignedVector<T> row_of(const void* from, int64_t channels) {
   const T* first = static_cast<const T*>(from);
-  return first ? std::vector<T>(first, first + channels) : std::vector<T>();
+  return first ? AlignedVector<T>(first, first + channels) : AlignedVector<T>();
 }
 
 }  // namespace
@@ -120,13 +140,10 @@ int Network<T>::add_layer(const LayerSpec& spec) {
     for (int32_t size : maps_[spec.map].geometry.size) volume *= size;
   for (int32_t i = 0; i < spec.source_count; ++i) {
     const SourceSpec& source = spec.sources[i];
-    Source kept{source.slot, source.is_events != 0, source.channels, {}};
-    if (spec.kind == LayerSpec::kSum) {
-      const T* weight = static_cast<const T*>(source.weight);
-      kept.weight.assign(volume * source.channels * wide, 0);
-      for (int64_t r = 0; r < volume * source.channels; ++r)
-        std::copy(weight + r * spec.channels, weight + (r + 1) * spec.channels, kept.weight.data() + r * wide);
-    }
+    Source kept{source.slot, source.is_events != 0, source.channels, {}, wide};
+    if (kept.events) kept.panel = std::min(wide, kPanel<T>);
+    if (spec.kind == LayerSpec::kSum)
+      kept.weight = in_panels(static_cast<const T*>(source.weight), volume, source.channels, spec.channels, wide, kept.panel);
     layer.sources.push_back(std::move(kept));
   }
   layer.residuals.assign(spec.residuals, spec.residuals + spec.residual_count);

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <vector>
 
+#include "buffer.h"
 #include "convolution.h"
 #include "sites.h"
 
@@ -98,14 +99,15 @@ class Network {
     int32_t slot;
     bool events;
     int64_t channels;
-    std::vector<T> weight;  // columns padded for the widest vector
+    AlignedVector<T> weight;  // columns padded for the widest vector, for events in panels
+    int64_t panel;            // columns of one
   };
   struct Layer {
     LayerSpec spec;
     std::vector<Source> sources;
     std::vector<int32_t> residuals;
     std::vector<ResultSpec> results;
-    std::vector<T> start, factor, shift;
+    AlignedVector<T> start, factor, shift;
   };
   struct Strided {
     int32_t from;

@@ -139,7 +139,7 @@ void Network<T>::sum_tile(const Kernels<T>& kernels, const Layer& layer, const P
   for (const Source& source : layer.sources) {
     if (source.events)
       kernels.tile_from_events(lists, tile, workspace.events[slots_[source.slot].storage].view(), source.weight.data(),
-                               source.channels, wide, sums);
+                               source.channels, wide, source.panel, sums);
     else
       kernels.tile_from_values(lists, tile, workspace.tables[source.slot], source.channels, source.weight.data(),
                                source.channels, wide, sums);
