@@ -132,26 +132,22 @@ void weight_gradient(const Kernels<T>& kernels, const PairLists& lists, const Ev
   auto add = [&](int64_t tile, int64_t list, ChannelRoom<T>& room) {
     T* offset = y + lists.offset(list) * size;
     if (sparse)
-      kernels.gradient_from_events(lists, tile, list, events->view(), in_channels, padded_grad, wide, room.lists(), offset);
+      kernels.gradient_from_events(lists, tile, list, events->view(), in_channels, padded_grad, wide, tile == 0,
+                                   room.lists(), offset);
     else
-      kernels.gradient_from_values(lists, tile, list, x, in_channels, padded_grad, wide, offset);
+      kernels.gradient_from_values(lists, tile, list, x, in_channels, padded_grad, wide, tile == 0, offset);
   };
   parallel_for(std::min(lists.volume, kOffsetGroups), threads, [&](int64_t group) {
     ChannelRoom<T> room(sparse ? in_channels : 1);
-    if (lists.tiles <= kFewTiles) {
-      // The result of an offset is the larger part: it is finished while it is at hand.
-      for (int64_t list = group; list < lists.volume; list += kOffsetGroups) {
-        std::fill_n(y + lists.offset(list) * size, size, T(0));
-        for (int64_t tile = 0; tile < lists.tiles; ++tile) add(tile, list, room);
-      }
-      return;
-    }
-    for (int64_t list = group; list < lists.volume; list += kOffsetGroups)
-      std::fill_n(y + lists.offset(list) * size, size, T(0));
-    // Each group goes through all tiles, one after another: the rows of a tile serve all its offsets while they are at hand.
-    for (int64_t tile = 0; tile < lists.tiles; ++tile)
+    const bool few = lists.tiles <= kFewTiles;
+    // Where there are few tiles the result of an offset is the larger part: it is finished while it is at hand. Else the rows
+    // of a tile serve all its offsets.
+    for (int64_t list = group; few && list < lists.volume; list += kOffsetGroups)
+      for (int64_t tile = 0; tile < lists.tiles; ++tile) add(tile, list, room);
+    for (int64_t tile = 0; !few && tile < lists.tiles; ++tile)
       for (int64_t list = group; list < lists.volume; list += kOffsetGroups) add(tile, list, room);
   });
+  if (!lists.tiles) std::fill_n(y, lists.volume * size, T(0));
   if (wide != out_channels) unpad(kept_result, lists.volume * in_channels, out_channels, wide, result);
 }
 

@@ -73,11 +73,11 @@ struct Kernels {
   void (*fire)(const SpikeRule&, int64_t count, const T* membrane, T* spikes);
   void (*add)(const T* other, int64_t count, T* row);                      // row += other
   void (*scale)(const T* factor, const T* shift, int64_t count, T* row);  // row = row * factor + shift
-  // result (in_channels, columns) += gradient of the weight of one list's kernel offset from one tile.
+  // result (in_channels, columns) += gradient of the weight of one list's kernel offset from one tile; `fresh`: = .
   void (*gradient_from_events)(const PairLists&, int64_t tile, int64_t list, const Events<T>&, int64_t in_channels,
-                               const T* grad, int64_t columns, const ChannelLists<T>&, T* result);
+                               const T* grad, int64_t columns, bool fresh, const ChannelLists<T>&, T* result);
   void (*gradient_from_values)(const PairLists&, int64_t tile, int64_t list, const T* x, int64_t in_channels,
-                               const T* grad, int64_t columns, T* result);
+                               const T* grad, int64_t columns, bool fresh, T* result);
   // Of a run of rows (rows, channels): mean of each channel and its centred squares.
   void (*moments)(const T* x, int64_t rows, int64_t channels, T* mean, T* squares);
   // Of a run of rows: sums of grad and of grad (x - mean).
