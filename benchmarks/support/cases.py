@@ -10,7 +10,7 @@ from torch import nn
 from spikevox.encoding import VoxelBatch, collate
 from spikevox.layers import GlobalMeanPool, Linear, SparseTensor
 from spikevox.layers.backbones import Encoder, UNet, Voxel8x
-from spikevox.tasks import load_predictor
+from spikevox.tasks import Predictor, load_predictor
 from spikevox.tasks.datasets import ModelNet
 from support import inputs
 from support.firing import Levels, levels, set_rate
@@ -88,15 +88,19 @@ def segmentation(root: Path) -> tuple[nn.Module, Callable[[SparseTensor], Any], 
     return network, network, inputs.semantickitti_scan(root)
 
 
+def shapes_for(predictor: Predictor, root: Path) -> VoxelBatch:
+    """Test shapes of all classes of ModelNet10, in the voxels of a trained classifier."""
+    data = ModelNet("test", data_root=root / "modelnet10", grid={"voxel_size": 0.05})
+    step = len(data) // SHAPES
+    return collate([predictor.voxelize(data.read(i)[0]) for i in range(0, step * SHAPES, step)])
+
+
 def shipped(name: str) -> Callable[[Path], tuple[nn.Module, Callable[[SparseTensor], Any], VoxelBatch]]:
     """A classifier that comes with the project, on the same shapes in its own voxels."""
 
     def make(root: Path) -> tuple[nn.Module, Callable[[SparseTensor], Any], VoxelBatch]:
         predictor = load_predictor(WEIGHTS / f"{name}.safetensors")
-        data = ModelNet("test", data_root=root / "modelnet10", grid={"voxel_size": 0.05})
-        step = len(data) // SHAPES
-        batch = collate([predictor.voxelize(data.read(i)[0]) for i in range(0, step * SHAPES, step)])
-        return predictor.network, predictor.network.logits, batch
+        return predictor.network, predictor.network.logits, shapes_for(predictor, root)
 
     return make
 
