@@ -1,7 +1,7 @@
 """Every benchmark that needs no weights of the user's own, one after the other; all floors together at the end.
 
-`sparse_accuracy.py` needs trainings and stands apart. The neurons get a few seconds each here, enough to see that they run
-and learn; their own default is minutes. Exits with 1 where a floor is missed or a benchmark fails.
+`sparse_accuracy.py` and `rate_tradeoff.py` need trainings and stand apart. The neurons get a few seconds each here, enough to
+see that they run and learn; their own default is minutes. Exits with 1 where a floor is missed or a benchmark fails.
 
     SPIKEVOX_DATA=data python benchmarks/all.py [--rounds 9] [--only memory.py ...]
 """
@@ -49,6 +49,8 @@ BENCHMARKS = (
     Benchmark("voxelize.py"),
     Benchmark("neurons.py", arguments=("--minutes", "0.2")),
     Benchmark("training_step.py", "training_step", rounds=True),
+    # Says so where there is no GPU.
+    Benchmark("gpu_step.py"),
     Benchmark("memory.py", "memory"),
     Benchmark("cost_against_work.py", "cost_against_work", rounds=True),
     # Held to AVX2 first: the page of the other run shows both.

@@ -1,4 +1,4 @@
-"""Training step of encoder T and of the small U-Net on a GPU (backend `torch_ops`) against the backends of this machine's CPU.
+"""Training step of encoder T and of the small U-Net on a GPU (backend `torch_ops`) against the backends of the CPU beside it.
 
 A step is one batch of generated shapes, there on the device: sparse tensor, sites and kernel maps, forward, backward, fused
 AdamW. On the GPU in float32, with TF32 products, and in bfloat16 under autocast, timed by CUDA events; on the CPU in

@@ -20,7 +20,7 @@ from spikevox.layers.backbones import Encoder
 
 BACKENDS = ("minkowski", "torch_ops", "compiled")
 # Rounding to the nearest of p significant bits errs by 2^-p at most: 8 bits in bfloat16, 11 in float16.
-ROUNDING = {torch.bfloat16: 2**-8 / 2, torch.float16: 2**-11 / 2}
+ROUNDING = {torch.bfloat16: 2**-8, torch.float16: 2**-11}
 # Below 2^-14 float16 has a fixed spacing; with factors of about 1 and some hundred terms this stays below 2^-15.
 SMALLEST = 2**-15
 LAYERS = {

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from spikevox.encoding.errors import CoordinateRangeError
-from spikevox.layers import SparseConv3d, SparseTensor, event
+from spikevox.layers import BackendError, CoordinateMaps, SparseConv3d, SparseTensor, event
 from spikevox.layers.backends.compiled_sites import strided_sites, striding
 from spikevox.layers.backends.geometry import KernelGeometry
 
@@ -65,6 +65,19 @@ def test_what_cannot_be_addressed_is_an_error_of_the_library_and_left_to_torch_b
     layer = SparseConv3d(1, 1, kernel_size=1, stride=1, padding=2**30)
     with pytest.raises(CoordinateRangeError, match="leave the range of int32"):
         layer(SparseTensor(torch.ones(1, 1), near, batch_size=1, backend="compiled"))
+
+
+def test_numbers_beyond_int32_are_left_to_torch():
+    rows = torch.tensor([[0, 4, 4, 4], [0, 5, 4, 4]], dtype=torch.int32)
+    layer = SparseConv3d(1, 1, kernel_size=1, stride=2**32 + 2, sites="stride")
+    found = layer(SparseTensor(torch.ones(2, 1), rows, batch_size=1, backend="compiled"))
+    assert found.coordinates.tolist() == [[0, 0, 0, 0]]
+
+
+def test_sites_that_do_not_ascend_never_reach_the_library():
+    maps = CoordinateMaps(1, "compiled")
+    with pytest.raises(BackendError, match="sites must ascend without repetition; row 1 does not"):
+        maps.insert(torch.zeros(3000, 4, dtype=torch.int32), (1, 1, 1))
 
 
 def test_wrong_input_is_refused():

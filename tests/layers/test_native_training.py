@@ -150,18 +150,17 @@ def test_wrong_input_is_refused_before_any_memory_is_touched():
         statistics(torch.zeros(0, 4))
     coordinates = torch.zeros(1, 4, dtype=torch.int32)
     kernel_map = native.NativeMap(coordinates, coordinates, (1, 1, 1), (0, 0, 0), (1, 1, 1))
-    options = {"kernel_map": kernel_map, "transposed": False, "eps": 1e-3, "levels": 4}
-    with pytest.raises(TypeError, match=r"a weight \(1, 4, C_out\) and a scale \(C_out,\) are needed"):
-        Unit(x[:1], torch.zeros(1, 5, 6), torch.ones(6), **options)
+    unit, ones = Unit(kernel_map, False, 1e-3, 4), torch.ones(6)
+    with pytest.raises(TypeError, match=r"weight must have shape \(1, 4, C_out\), got \(1, 5, 6\)"):
+        unit.forward(x[:1], torch.zeros(1, 5, 6), ones, ones)
     with pytest.raises(TypeError, match=r"scale must be a contiguous torch\.float32"):
-        Unit(x[:1], torch.zeros(1, 4, 6), torch.ones(6).double(), **options)
-    with pytest.raises(BackendError, match="the membrane has other rows than the kernel map"):
-        Unit(x, torch.zeros(1, 4, 6), torch.ones(6), **options).forward(torch.ones(6))
-    unit = Unit(x[:1], torch.zeros(1, 4, 6), torch.ones(6), **options)
+        unit.forward(x[:1], torch.zeros(1, 4, 6), ones.double(), ones)
     with pytest.raises(TypeError, match=r"bias must have shape \(6,\), got \(5,\)"):
-        unit.forward(torch.ones(5))
-    unit.forward(torch.ones(6))
+        unit.forward(x[:1], torch.zeros(1, 4, 6), ones, torch.ones(5))
+    with pytest.raises(BackendError, match="the membrane has other rows than the kernel map"):
+        unit.forward(x, torch.zeros(1, 4, 6), ones, ones)
+    _, tensors = unit.forward(x[:1], torch.zeros(1, 4, 6), ones, ones)
     with pytest.raises(TypeError, match=r"grad must have shape \(1, 6\), got \(2, 6\)"):
-        unit.backward(torch.ones(2, 6), of_membrane=True)
+        unit.backward(torch.ones(2, 6), tensors, of_membrane=True, of_weight=True)
     with pytest.raises(TypeError, match=r"weight must have shape \(1, C_out, 4\), got \(1, 4, 5\)"):
         native.convolve(x[:1], None, torch.zeros(1, 4, 5), kernel_map, transposed=True, turned=True)

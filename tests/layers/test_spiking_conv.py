@@ -13,6 +13,7 @@ from spikevox.layers import (
     LIF,
     BatchNorm,
     LayerError,
+    Linear,
     SparseConv3d,
     SparseInverseConv3d,
     SparseTensor,
@@ -166,6 +167,62 @@ def test_whoever_looks_at_a_layer_sees_it_called(joined):
 def test_wrong_channels_are_refused_as_by_the_layers():
     with pytest.raises(LayerError, match="expects 16 channels"):
         SpikingSequential(ILIF(), SubmanifoldConv3d(16, 8), BatchNorm(8))(cloud(5))
+    with pytest.raises(LayerError, match="expects 9 channels"):
+        SpikingSequential(ILIF(), SubmanifoldConv3d(16, 8), BatchNorm(9))(cloud())
+
+
+@pytest.mark.parametrize("rows", [[[0, 1, 1, 1], [0, 3, 1, 1], [0, 5, 3, 1]], [[0, 0, 0, 0], [0, 1, 1, 1]]])
+@pytest.mark.parametrize("kernel", [1, 2])
+def test_few_output_sites_give_what_the_layers_give(rows, kernel):
+    layers = SpikingSequential(ILIF(), SparseConv3d(16, 8, kernel_size=kernel, stride=2), BatchNorm(8))
+    nn.init.normal_(layers[1].weight)
+    features = torch.rand(len(rows), 16) * 4
+    found, expected = (
+        network(SparseTensor(features, torch.tensor(rows), batch_size=1, backend="compiled"))
+        for network in (layers, nn.Sequential(*copy.deepcopy(layers)))
+    )
+    assert torch.equal(found.features, expected.features)
+    assert torch.equal(found.coordinates, expected.coordinates)
+
+
+def test_what_the_gradient_needs_is_let_go_with_the_gradient():
+    saved = []
+
+    def pack(tensor):
+        saved.append(tensor.numel())
+        return tensor
+
+    network, x = SpikingSequential(ILIF(), SubmanifoldConv3d(16, 8), BatchNorm(8)), cloud()
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        loss = network(x).features.sum()
+    # Membrane, spikes, sums, weight, scale, mean, variance: nothing large stays outside what autograd knows and frees.
+    assert sorted(saved) == sorted([*[16 * len(x)] * 2, 8 * len(x), 27 * 16 * 8, 8, 8, 8])
+    loss.backward()
+    with pytest.raises(RuntimeError, match="second time"):
+        loss.backward()
+
+
+def test_only_what_is_asked_for_is_computed():
+    network, x = SpikingSequential(ILIF(), SubmanifoldConv3d(16, 8), BatchNorm(8)), cloud()
+    network[1].weight.requires_grad_(False)
+    network(x).features.square().sum().backward()
+    assert network[1].weight.grad is None
+    assert x.features.grad is not None
+    frozen = cloud()
+    frozen.features.requires_grad_(False)
+    network[1].weight.requires_grad_()
+    network(frozen).features.square().sum().backward()
+    assert network[1].weight.grad is not None
+    assert frozen.features.grad is None
+
+
+def test_autocast_leaves_the_unit_in_float32():
+    network = SpikingSequential(Linear(16, 16), ILIF(), SubmanifoldConv3d(16, 8), BatchNorm(8))
+    separate = nn.Sequential(*copy.deepcopy(network))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found, expected = (layers(cloud()).features for layers in (network, separate))
+    assert found.dtype == torch.float32
+    assert torch.equal(found, expected)
 
 
 def test_a_membrane_that_is_no_number_reaches_the_loss():

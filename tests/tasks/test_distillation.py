@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from spikevox.encoding import VoxelGrid, collate, voxelize
+from spikevox.layers import reset_states
 from spikevox.layers.backbones import Encoder
 from spikevox.tasks import build_runner, load_config
 from spikevox.tasks.checkpoint import read_weights
@@ -68,6 +69,19 @@ def test_a_step_adds_the_divergence_of_what_both_say_of_the_same_voxels():
     assert "distillation_loss" not in student.eval()(*batch, mode="loss")
     hook.after_train(SimpleNamespace(network=student))
     assert "distillation_loss" not in student.train()(*batch, mode="loss")
+
+
+def test_a_teacher_starts_from_rest_at_every_batch():
+    stateful = {"neuron_options": {"stateful": True}}
+    student, teacher = (Classifier(Encoder("T", 3, width=0.25, **stateful), 10) for _ in range(2))
+    hook = Distillation(teacher)
+    hook.before_train(SimpleNamespace(network=student))
+    for seed in range(2):
+        points = np.random.default_rng(seed).uniform(0, 1, (300, 3))
+        batch = collate([voxelize(points, VoxelGrid(0.1))])._replace(labels=torch.zeros(1, dtype=torch.int64))
+        reset_states(student)
+        # Membranes kept from the batch before would belong to other sites, which is an error.
+        assert student.train()(*batch, mode="loss")["distillation_loss"].isfinite()
 
 
 def test_a_training_with_a_teacher_comes_closer_to_it_and_resumes_bit_for_bit(teacher, tmp_path):

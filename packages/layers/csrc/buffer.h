@@ -10,6 +10,12 @@ namespace spikevox {
 // A cache line, and the widest vector: a load across two lines takes twice as long.
 constexpr std::align_val_t kAlignment{64};
 
+template <class T>
+T* allocate_aligned(uint64_t count) {
+  if (count > PTRDIFF_MAX / sizeof(T)) throw std::bad_alloc();
+  return static_cast<T*>(operator new(count * sizeof(T), kAlignment));
+}
+
 // Memory that is not cleared, and that keeps its size when less is asked for.
 template <class T>
 class Buffer {
@@ -17,7 +23,8 @@ class Buffer {
   T* reserve(int64_t count) {
     if (count > size_) {
       data_.reset();
-      data_.reset(static_cast<T*>(operator new(count * sizeof(T), kAlignment)));
+      size_ = 0;  // where there is no memory for more, there is none at all
+      data_.reset(allocate_aligned<T>(count));
       size_ = count;
     }
     return data_.get();
@@ -38,7 +45,7 @@ struct AlignedAllocator {
   AlignedAllocator() = default;
   template <class U>
   AlignedAllocator(const AlignedAllocator<U>&) {}
-  T* allocate(size_t count) { return static_cast<T*>(operator new(count * sizeof(T), kAlignment)); }
+  T* allocate(size_t count) { return allocate_aligned<T>(count); }
   void deallocate(T* data, size_t) { operator delete(data, kAlignment); }
   template <class U>
   bool operator==(const AlignedAllocator<U>&) const { return true; }

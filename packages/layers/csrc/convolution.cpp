@@ -100,7 +100,8 @@ void convolve(const Kernels<T>& kernels, const PairLists& lists, const EventTabl
     kept_result.resize(lists.targets * wide);
     y = kept_result.data();
   }
-  const bool sparse = events && events->count() <= dense_from(wide / kernels.width) * events->rows() * events->channels();
+  const bool sparse =
+      events && events_pay(wide / kernels.width, events->count(), events->rows() * events->channels());
   parallel_for(lists.tiles, threads, [&](int64_t tile) {
     const int64_t first = tile * lists.tile_rows, last = std::min(lists.targets, first + lists.tile_rows);
     T* rows = y + first * wide;
@@ -127,8 +128,7 @@ void weight_gradient(const Kernels<T>& kernels, const PairLists& lists, const Ev
     y = kept_result.data();
   }
   const int64_t size = in_channels * wide;
-  const bool sparse =
-      events && in_channels > kNarrow && events->count() <= kGradientDenseFrom * events->rows() * in_channels;
+  const bool sparse = events && gradient_events_pay(in_channels, events->count(), events->rows() * in_channels);
   auto add = [&](int64_t tile, int64_t list, ChannelRoom<T>& room) {
     T* offset = y + lists.offset(list) * size;
     if (sparse)

@@ -12,13 +12,15 @@ namespace spikevox {
 // the cost of an event is finding it. `vectors` are those of a row of the result.
 constexpr double dense_from(int64_t vectors) { return vectors == 1 ? 0.2 : vectors == 2 ? 0.5 : 0.7; }
 
-// The same for the gradient of a weight, which is computed from values where there are at most kNarrow channels.
-constexpr int64_t kNarrow = 32;
-constexpr double kGradientDenseFrom = 0.5;
+// Whether a table of which `count` of `values` values are not zero is gone through by its events.
+inline bool events_pay(int64_t vectors, int64_t count, int64_t values) {
+  return static_cast<double>(count) <= dense_from(vectors) * static_cast<double>(values);
+}
 
-// Whether events of a table serve a convolution to `vectors` or its gradient; `share` of its values are not zero.
-inline bool events_pay(int64_t in_channels, int64_t vectors, double share) {
-  return share <= dense_from(vectors) || (in_channels > kNarrow && share <= kGradientDenseFrom);
+// The same for the gradient of a weight.
+constexpr int64_t kNarrow = 32;
+inline bool gradient_events_pay(int64_t in_channels, int64_t count, int64_t values) {
+  return in_channels > kNarrow && 2 * count <= values;
 }
 
 inline int64_t padded(int64_t columns, int width) { return (columns + width - 1) / width * width; }

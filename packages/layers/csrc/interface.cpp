@@ -39,10 +39,15 @@ using namespace spikevox;
 
 namespace {
 
+void check_channels(int64_t in_channels, int64_t out_channels) {
+  require(in_channels > 0 && in_channels <= 65535 && out_channels > 0 && out_channels <= 65535,
+          "channels must lie between 1 and 65535");
+}
+
 template <class T>
 void run_convolution(int level, KernelMap& map, int transposed, const EventTable<T>* events, const T* x, int64_t rows,
                      int64_t in_channels, const T* weight, int turned, int64_t out_channels, T* result, int threads) {
-  require(in_channels > 0 && in_channels <= 65535 && out_channels > 0, "channels must lie between 1 and 65535");
+  check_channels(in_channels, out_channels);
   require(rows == (transposed ? map.outputs() : map.inputs()), "the features have other rows than the kernel map");
   require(!events || (events->rows() == rows && events->channels() == in_channels), "events belong to other features");
   convolve(kernels_of<T>(level), map.lists(transposed), events, x, in_channels, weight, turned != 0, out_channels, result,
@@ -53,7 +58,7 @@ template <class T>
 void run_weight_gradient(int level, KernelMap& map, int transposed, const EventTable<T>* events, const T* x,
                          int64_t x_rows, int64_t in_channels, const T* grad, int64_t rows, int64_t out_channels, T* result,
                          int threads) {
-  require(in_channels > 0 && in_channels <= 65535 && out_channels > 0, "channels must lie between 1 and 65535");
+  check_channels(in_channels, out_channels);
   require(x_rows == (transposed ? map.outputs() : map.inputs()), "the features have other rows than the kernel map");
   require(rows == (transposed ? map.inputs() : map.outputs()), "the gradient has other rows than the kernel map");
   require(!events || (events->rows() == x_rows && events->channels() == in_channels), "events belong to other features");
@@ -116,6 +121,11 @@ EXPORT int spikevox_sites_new(const int32_t* coordinates, int64_t count, const S
     check_striding(*striding);
     *result = new SiteRows(strided(SiteRows(coordinates, coordinates + 4 * count), *striding));
   });
+}
+
+// The first row that does not come after the one before it; -1 where all ascend.
+EXPORT int64_t spikevox_sites_disorder(const int32_t* coordinates, int64_t count) {
+  return first_disorder(coordinates, count);
 }
 
 EXPORT void spikevox_sites_free(void* sites) { delete static_cast<SiteRows*>(sites); }

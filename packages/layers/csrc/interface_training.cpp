@@ -1,5 +1,6 @@
 // The C interface of training: normalisation, integer neurons, and both with a convolution between them.
 #include "interface.h"
+#include "kernel_map.h"
 #include "norm.h"
 #include "unit.h"
 
@@ -49,21 +50,21 @@ void check_unit(const Unit<T>& unit, const KernelMap& map, bool transposed) {
     });                                                                                                                \
   }                                                                                                                    \
   EXPORT int spikevox_unit_forward_##SUFFIX(int level, void* map, int transposed, const Unit<T>* unit, const T* bias,  \
-                                            T* result, int threads, void** events) {                                   \
+                                            T* result, int threads) {                                                  \
     return guarded([&] {                                                                                               \
       KernelMap& pairs = *static_cast<KernelMap*>(map);                                                                \
       check_unit(*unit, pairs, transposed != 0);                                                                       \
-      *events = unit_forward(kernels_of<T>(level), pairs, transposed != 0, *unit, bias, result, threads).release();    \
+      unit_forward(kernels_of<T>(level), pairs, transposed != 0, *unit, bias, result, threads);                        \
     });                                                                                                                \
   }                                                                                                                    \
-  EXPORT int spikevox_unit_backward_##SUFFIX(int level, void* map, int transposed, const Unit<T>* unit, void* events,  \
-                                             const T* grad, T* of_sums, T* of_membrane, T* of_weight, T* of_scale,     \
-                                             T* of_bias, int threads) {                                                \
+  EXPORT int spikevox_unit_backward_##SUFFIX(int level, void* map, int transposed, const Unit<T>* unit, const T* grad, \
+                                             T* of_sums, T* of_membrane, T* of_weight, T* of_scale, T* of_bias,        \
+                                             int threads) {                                                            \
     return guarded([&] {                                                                                               \
       KernelMap& pairs = *static_cast<KernelMap*>(map);                                                                \
       check_unit(*unit, pairs, transposed != 0);                                                                       \
-      unit_backward(kernels_of<T>(level), pairs, transposed != 0, *unit, static_cast<EventTable<T>*>(events), grad,    \
-                    of_sums, of_membrane, of_weight, of_scale, of_bias, threads);                                      \
+      unit_backward(kernels_of<T>(level), pairs, transposed != 0, *unit, grad, of_sums, of_membrane, of_weight,        \
+                    of_scale, of_bias, threads);                                                                       \
     });                                                                                                                \
   }                                                                                                                    \
   EXPORT int spikevox_fire_##SUFFIX(int level, const T* membrane, int64_t count, double levels, T* spikes,             \

@@ -9,6 +9,7 @@
 
 #include "packing.h"
 #include "parallel.h"
+#include "sites.h"
 
 namespace spikevox {
 namespace {
@@ -45,10 +46,10 @@ struct Packing {
 };
 
 void check_order(const int32_t* sites, int64_t count, const char* name) {
-  for (int64_t i = 1; i < count; ++i)
-    if (!std::lexicographical_compare(sites + 4 * (i - 1), sites + 4 * i, sites + 4 * i, sites + 4 * i + 4))
-      throw std::invalid_argument(std::string(name) + " sites must ascend without repetition; row " + std::to_string(i) +
-                                  " does not");
+  const int64_t row = first_disorder(sites, count);
+  if (row >= 0)
+    throw std::invalid_argument(std::string(name) + " sites must ascend without repetition; row " + std::to_string(row) +
+                                " does not");
 }
 
 // Matches of all offsets, in room for one a row.

@@ -27,8 +27,9 @@ void parallel_for(int64_t count, int threads, const std::function<void(int64_t)>
   std::vector<std::thread> helpers;
   const int64_t wanted = threads < count ? threads : count;
   try {
+    helpers.reserve(wanted);
     for (int64_t i = 1; i < wanted; ++i) helpers.emplace_back(work);
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {
     // No more threads to be had: those that are there do the work.
   }
   work();

@@ -56,7 +56,7 @@ int axis_outputs(const Striding& s, int axis, int64_t step, int64_t* found) {
 
 int64_t axis_extent(const Striding& s, int axis) {
   const int64_t reach = int64_t{s.dilation[axis]} * (s.kernel[axis] - 1) + 1;
-  return floor_divide(s.extent[axis] + 2 * s.padding[axis] - reach, s.stride[axis]) + 1;
+  return floor_divide(s.extent[axis] + int64_t{2} * s.padding[axis] - reach, s.stride[axis]) + 1;
 }
 
 // Keys of floor(coordinate / scale); neighbours in a row that are equal once.
@@ -70,7 +70,7 @@ void round_sites(const SiteRows& inputs, const int64_t* scale, const KeyPacking&
   for (size_t i = 0; i < inputs.size(); i += 4) {
     int64_t site[4] = {inputs[i]};
     for (int a = 0; a < 3; ++a)
-      site[a + 1] = powers_of_two ? inputs[i + a + 1] >> shift[a] : floor_divide(inputs[i + a + 1], scale[a]);
+      site[a + 1] = powers_of_two ? int64_t{inputs[i + a + 1]} >> shift[a] : floor_divide(inputs[i + a + 1], scale[a]);
     const int64_t key = packing.key(site);
     if (keys.empty() || keys.back() != key) keys.push_back(key);
   }
@@ -144,6 +144,14 @@ SiteRows strided(const SiteRows& inputs, const Striding& s) {
     }
   }
   return result;
+}
+
+int64_t first_disorder(const int32_t* coordinates, int64_t count) {
+  for (int64_t i = 1; i < count; ++i)
+    if (!std::lexicographical_compare(coordinates + 4 * (i - 1), coordinates + 4 * i, coordinates + 4 * i,
+                                      coordinates + 4 * i + 4))
+      return i;
+  return -1;
 }
 
 std::vector<int32_t> ascending_order(const int32_t* coordinates, int64_t count) {

@@ -23,6 +23,9 @@ void check_striding(const Striding& striding);
 // std::range_error where outputs leave int32 or their box does not fit 62 bits.
 SiteRows strided(const SiteRows& inputs, const Striding& striding);
 
+// The first row that does not come after the one before it; -1 where all ascend.
+int64_t first_disorder(const int32_t* coordinates, int64_t count);
+
 // Rows of unordered coordinates in ascending order: order[i] is the row that comes i-th. Empty where they ascend already.
 // std::invalid_argument names two equal ones.
 std::vector<int32_t> ascending_order(const int32_t* coordinates, int64_t count);

@@ -1,11 +1,9 @@
 // Neuron, convolution and batch normalisation of a training in one call: membrane to membrane, and back.
 #pragma once
 #include <cstdint>
-#include <memory>
 
-#include "events.h"
 #include "kernel_map.h"
-#include "norm.h"
+#include "kernels.h"
 
 namespace spikevox {
 
@@ -23,15 +21,13 @@ struct Unit {
   double eps, levels;
 };
 
-// Events of the spikes where they serve; null elsewhere.
 template <class T>
-std::unique_ptr<EventTable<T>> unit_forward(const Kernels<T>& kernels, KernelMap& map, bool transposed, const Unit<T>& unit,
-                                            const T* bias, T* result, int threads);
+void unit_forward(const Kernels<T>& kernels, KernelMap& map, bool transposed, const Unit<T>& unit, const T* bias, T* result,
+                  int threads);
 
-// `of_sums` (outputs, out_channels) is working space. `of_membrane` may be null, and then is not computed.
+// `of_sums` (outputs, out_channels) is working space. What of `of_membrane` and `of_weight` is null is not computed.
 template <class T>
-void unit_backward(const Kernels<T>& kernels, KernelMap& map, bool transposed, const Unit<T>& unit,
-                   const EventTable<T>* events, const T* grad, T* of_sums, T* of_membrane, T* of_weight, T* of_scale,
-                   T* of_bias, int threads);
+void unit_backward(const Kernels<T>& kernels, KernelMap& map, bool transposed, const Unit<T>& unit, const T* grad,
+                   T* of_sums, T* of_membrane, T* of_weight, T* of_scale, T* of_bias, int threads);
 
 }  // namespace spikevox

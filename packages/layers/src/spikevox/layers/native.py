@@ -45,6 +45,7 @@ _RESULT = {
     "spikevox_sites_new": _Int,
     "spikevox_sites_free": None,
     "spikevox_sites_rows": _Long,
+    "spikevox_sites_disorder": _Long,
     "spikevox_sites_export": None,
     **{f"spikevox_{name}": _Int for name in ("statistics", "normalise", "normalise_gradient", "fire", "mask_gradient")},
     **{f"spikevox_unit_{name}": _Int for name in ("forward", "backward")},
@@ -74,6 +75,7 @@ _ARGUMENTS = {
     "spikevox_sites_new": [_Pointer, _Long, _Pointer, _Pointer],
     "spikevox_sites_free": [_Pointer],
     "spikevox_sites_rows": [_Pointer],
+    "spikevox_sites_disorder": [_Pointer, _Long],
     "spikevox_sites_export": [_Pointer, _Pointer],
     "spikevox_statistics": [_Int, _Pointer, _Long, _Long, _Pointer, _Pointer, _Int],
     "spikevox_normalise": [_Int, _Pointer, _Long, _Long, _Pointer, _Pointer, _Double, *[_Pointer] * 3, _Int],
@@ -81,8 +83,8 @@ _ARGUMENTS = {
         *(_Int, _Pointer, _Pointer, _Long, _Long, _Pointer, _Pointer, _Double, *[_Pointer] * 4, _Int),
     ],
     "spikevox_fire": [_Int, _Pointer, _Long, _Double, _Pointer, _Int],
-    "spikevox_unit_forward": [_Int, _Pointer, _Int, *[_Pointer] * 3, _Int, _Pointer],
-    "spikevox_unit_backward": [_Int, _Pointer, _Int, *[_Pointer] * 8, _Int],
+    "spikevox_unit_forward": [_Int, _Pointer, _Int, *[_Pointer] * 3, _Int],
+    "spikevox_unit_backward": [_Int, _Pointer, _Int, *[_Pointer] * 7, _Int],
     "spikevox_mask_gradient": [_Int, _Pointer, _Long, _Double, _Pointer, _Int],
     "spikevox_session_rows": [_Pointer, _Int],
     "spikevox_session_coordinates": [_Pointer, _Int, _Pointer],
@@ -186,6 +188,15 @@ def address(tensor: Tensor, dtype: torch.dtype, name: str) -> int:
     return tensor.data_ptr()
 
 
+def check_ascending(sites: Tensor) -> None:
+    """Raises BackendError unless sites (N, 4) int32 ascend without repetition."""
+    if sites.ndim != 2 or sites.shape[1] != 4:
+        raise TypeError(f"sites must have shape (N, 4), got {tuple(sites.shape)}.")
+    row = library().spikevox_sites_disorder(address(sites, torch.int32, "sites"), len(sites))
+    if row >= 0:
+        raise BackendError(f"sites must ascend without repetition; row {row} does not.")
+
+
 class NativeMap:
     """A kernel map of the library; freed with this object.
 
@@ -253,27 +264,25 @@ class NativeEvents:
 
     Args:
         features: (N, C) float32 or float64, contiguous, C up to 65,535.
-        handle: of events that the library has made already.
 
     Attributes:
         shape: (N, C).
     """
 
-    def __init__(self, features: Tensor, handle: ctypes.c_void_p | None = None) -> None:
+    def __init__(self, features: Tensor) -> None:
         self.shape = tuple(features.shape)
         self.dtype = features.dtype
         suffix = suffix_of(features)
-        self.handle = _Pointer() if handle is None else handle
-        if handle is None:
-            check(
-                getattr(library(), f"spikevox_events_new_{suffix}")(
-                    chosen_level(),
-                    address(features, features.dtype, "features"),
-                    *features.shape,
-                    torch.get_num_threads(),
-                    ctypes.byref(self.handle),
-                )
+        self.handle = _Pointer()
+        check(
+            getattr(library(), f"spikevox_events_new_{suffix}")(
+                chosen_level(),
+                address(features, features.dtype, "features"),
+                *features.shape,
+                torch.get_num_threads(),
+                ctypes.byref(self.handle),
             )
+        )
         weakref.finalize(self, getattr(library(), f"spikevox_events_free_{suffix}"), self.handle)
 
     def __len__(self) -> int:

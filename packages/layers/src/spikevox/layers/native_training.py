@@ -29,19 +29,19 @@ def _call(name: str, like: Tensor, *arguments: object) -> None:
     native.check(function(native.chosen_level(), *arguments))
 
 
-def _channels(values: Tensor, like: Tensor, name: str) -> int:
+def _address_of_channels(values: Tensor, like: Tensor, name: str) -> int:
     if values.shape != like.shape[1:]:
         raise TypeError(f"{name} must have shape ({like.shape[1]},), got {tuple(values.shape)}.")
     return native.address(values, like.dtype, name)
 
 
-def _rows(values: Tensor, like: Tensor, name: str) -> int:
+def _address_of_rows(values: Tensor, like: Tensor, name: str) -> int:
     if values.shape != like.shape:
         raise TypeError(f"{name} must have shape {tuple(like.shape)}, got {tuple(values.shape)}.")
     return native.address(values, like.dtype, name)
 
 
-def _both(of_x: Statistics, like: Tensor) -> tuple[int, int]:
+def _addresses_of(of_x: Statistics, like: Tensor) -> tuple[int, int]:
     for values in of_x:
         if values.shape != like.shape[1:] or values.dtype != torch.float64 or not values.is_contiguous():
             raise TypeError(
@@ -65,8 +65,13 @@ def normalise(x: Tensor, of_x: Statistics, eps: float, weight: Tensor, bias: Ten
     """``(x - mean) / sqrt(variance + eps) * weight + bias`` of (N, C), with weight and bias (C,)."""
     result = torch.empty_like(x)
     _call(
-        *("normalise", x, native.address(x, x.dtype, "x"), *x.shape, *_both(of_x, x), eps),
-        *(_channels(weight, x, "weight"), _channels(bias, x, "bias"), result.data_ptr(), torch.get_num_threads()),
+        *("normalise", x, native.address(x, x.dtype, "x"), *x.shape, *_addresses_of(of_x, x), eps),
+        *(
+            _address_of_channels(weight, x, "weight"),
+            _address_of_channels(bias, x, "bias"),
+            result.data_ptr(),
+            torch.get_num_threads(),
+        ),
     )
     return result
 
@@ -77,8 +82,8 @@ def normalise_gradient(
     """Gradients of x (N, C), weight (C,) and bias (C,) from that of the result (N, C)."""
     of_input, of_weight, of_bias = torch.empty_like(x), torch.empty_like(weight), torch.empty_like(weight)
     _call(
-        *("normalise_gradient", x, _rows(grad, x, "grad"), native.address(x, x.dtype, "x"), *x.shape),
-        *(*_both(of_x, x), eps, _channels(weight, x, "weight")),
+        *("normalise_gradient", x, _address_of_rows(grad, x, "grad"), native.address(x, x.dtype, "x"), *x.shape),
+        *(*_addresses_of(of_x, x), eps, _address_of_channels(weight, x, "weight")),
         *(of_input.data_ptr(), of_weight.data_ptr(), of_bias.data_ptr(), torch.get_num_threads()),
     )
     return of_input, of_weight, of_bias
@@ -97,13 +102,15 @@ def fire(membrane: Tensor, levels: int) -> Tensor:
 def mask_gradient_(grad: Tensor, membrane: Tensor, levels: int) -> Tensor:
     """Sets a gradient (N, C) to 0 in place where the membrane is not strictly between 0 and ``levels``."""
     _call(
-        *("mask_gradient", grad, _rows(membrane, grad, "membrane"), grad.numel(), float(levels)),
+        *("mask_gradient", grad, _address_of_rows(membrane, grad, "membrane"), grad.numel(), float(levels)),
         *(native.address(grad, grad.dtype, "grad"), torch.get_num_threads()),
     )
     return grad
 
 
 class _UnitStructure(ctypes.Structure):
+    """csrc/unit.h."""
+
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("membrane", "weight", "scale", "spikes", "sums", "mean", "variance")),
         *((name, ctypes.c_int64) for name in ("inputs", "outputs", "in_channels", "out_channels")),
@@ -111,82 +118,90 @@ class _UnitStructure(ctypes.Structure):
     )
 
 
-class Unit:
+class Unit(NamedTuple):
     """Neuron, convolution and normalisation: ``(conv(fire(membrane)) - mean) / sqrt(variance + eps) * scale + bias``.
 
-    Args:
-        membrane: (N, C_in) contiguous float32 or float64, N from 1.
-        weight: (K, C_in, C_out) of the convolution.
-        scale: (C_out,) of the normalisation.
+    Attributes:
         kernel_map: matches; gone through from its outputs to its inputs where ``transposed``.
         transposed: see above.
         eps: of the normalisation.
         levels: of the neuron; 0 for none.
-
-    Attributes:
-        of_sums: mean and variance of the convolution's results.
     """
 
-    def __init__(
-        self,
-        membrane: Tensor,
-        weight: Tensor,
-        scale: Tensor,
-        kernel_map: native.NativeMap,
-        *,
-        transposed: bool,
-        eps: float,
-        levels: int,
-    ) -> None:
-        self._suffix = native.suffix_of(membrane)
-        dtype, (volume, inputs, outputs) = membrane.dtype, weight.shape
-        if (volume, inputs) != (kernel_map.volume, membrane.shape[1]) or scale.shape != (outputs,):
+    kernel_map: native.NativeMap
+    transposed: bool
+    eps: float
+    levels: int
+
+    def forward(self, membrane: Tensor, weight: Tensor, scale: Tensor, bias: Tensor) -> tuple[Tensor, "UnitTensors"]:
+        """The result (M, C_out), and all that its gradient needs.
+
+        Args:
+            membrane: (N, C_in) float32 or float64, N from 1.
+            weight: (K, C_in, C_out) of the convolution.
+            scale: (C_out,) of the normalisation.
+            bias: (C_out,) of the normalisation.
+
+        Raises:
+            TypeError: shapes, types or strides that do not fit.
+            BackendError: other rows than the kernel map's.
+        """
+        if weight.ndim != 3 or weight.shape[:2] != (self.kernel_map.volume, membrane.shape[1]):
             raise TypeError(
-                f"a weight ({kernel_map.volume}, {membrane.shape[1]}, C_out) and a scale (C_out,) are needed, got "
-                f"{tuple(weight.shape)} and {tuple(scale.shape)}."
+                f"weight must have shape ({self.kernel_map.volume}, {membrane.shape[1]}, C_out), got {tuple(weight.shape)}."
             )
-        self._map, self._transposed = kernel_map, transposed
-        rows = kernel_map.inputs if transposed else kernel_map.outputs
-        spikes = torch.empty_like(membrane) if levels else membrane
-        sums = membrane.new_empty(rows, outputs)
-        self.of_sums = Statistics(*torch.empty(2, outputs, dtype=torch.float64).unbind())
-        # The structure holds addresses only: what they point to lives as long as this object.
-        self._kept = (membrane, weight, scale, spikes, sums)
-        names = ("membrane", "weight", "scale")
-        addresses = [native.address(x, dtype, name) for x, name in zip(self._kept[:3], names, strict=True)]
-        self._structure = _UnitStructure(
-            *(*addresses, spikes.data_ptr(), sums.data_ptr(), *(x.data_ptr() for x in self.of_sums)),
-            *(len(membrane), rows, inputs, outputs, eps, levels),
+        rows = self.kernel_map.inputs if self.transposed else self.kernel_map.outputs
+        sums = membrane.new_empty(rows, weight.shape[2])
+        spikes = torch.empty_like(membrane) if self.levels else membrane
+        of_sums = torch.empty(2, weight.shape[2], dtype=torch.float64).unbind()
+        tensors = UnitTensors(membrane, weight, scale, spikes, sums, *of_sums)
+        result = torch.empty_like(sums)
+        self._run("forward", tensors, _address_of_channels(bias, sums, "bias"), result.data_ptr())
+        return result, tensors
+
+    def backward(
+        self, grad: Tensor, tensors: "UnitTensors", *, of_membrane: bool, of_weight: bool
+    ) -> tuple[Tensor | None, Tensor | None, Tensor, Tensor]:
+        """Gradients of membrane and weight, where asked for, of scale and of bias."""
+        membrane, weight, scale, _, sums, _, _ = tensors
+        found = [
+            torch.empty_like(x) if wanted else None for x, wanted in ((membrane, of_membrane), (weight, of_weight))
+        ]
+        of_sums, of_scale, of_bias = (torch.empty_like(x) for x in (sums, scale, scale))
+        addresses = (None if x is None else x.data_ptr() for x in (of_sums, *found, of_scale, of_bias))
+        self._run("backward", tensors, _address_of_rows(grad, sums, "grad"), *addresses)
+        return found[0], found[1], of_scale, of_bias
+
+    def _run(self, name: str, tensors: "UnitTensors", *arguments: object) -> None:
+        membrane, weight, scale, spikes, sums, mean, variance = tensors
+        structure = _UnitStructure(
+            native.address(membrane, membrane.dtype, "membrane"),
+            native.address(weight, membrane.dtype, "weight"),
+            _address_of_channels(scale, sums, "scale"),
+            *(x.data_ptr() for x in (spikes, sums, mean, variance)),
+            *(len(membrane), len(sums), membrane.shape[1], sums.shape[1], self.eps, self.levels),
         )
-        self._events: native.NativeEvents | None = None
+        call = (f"unit_{name}", membrane, self.kernel_map.handle, self.transposed, ctypes.byref(structure))
+        _call(*call, *arguments, torch.get_num_threads())
 
-    def forward(self, bias: Tensor) -> Tensor:
-        """The result (M, C_out)."""
-        membrane, _, scale, spikes, sums = self._kept
-        result, events = torch.empty_like(sums), ctypes.c_void_p()
-        if bias.shape != scale.shape:
-            raise TypeError(f"bias must have shape {tuple(scale.shape)}, got {tuple(bias.shape)}.")
-        self._run("forward", native.address(bias, membrane.dtype, "bias"), result.data_ptr(), last=ctypes.byref(events))
-        self._events = native.NativeEvents(spikes, events) if events else None
-        return result
 
-    def backward(self, grad: Tensor, *, of_membrane: bool) -> tuple[Tensor | None, Tensor, Tensor, Tensor]:
-        """Gradients of membrane, where asked for, weight, scale and bias."""
-        membrane, weight, scale, _, sums = self._kept
-        found = torch.empty_like(membrane) if of_membrane else None
-        of_sums, of_weight, of_scale, of_bias = (torch.empty_like(x) for x in (sums, weight, scale, scale))
-        self._run(
-            "backward",
-            None if self._events is None else self._events.handle,
-            _rows(grad, sums, "grad"),
-            of_sums.data_ptr(),
-            None if found is None else found.data_ptr(),
-            *(x.data_ptr() for x in (of_weight, of_scale, of_bias)),
-        )
-        return found, of_weight, of_scale, of_bias
+class UnitTensors(NamedTuple):
+    """What a unit's gradient needs.
 
-    def _run(self, name: str, *arguments: object, last: object = None) -> None:
-        function = getattr(native.library(), f"spikevox_unit_{name}_{self._suffix}")
-        head = (native.chosen_level(), self._map.handle, self._transposed, ctypes.byref(self._structure))
-        tail = (torch.get_num_threads(),) if last is None else (torch.get_num_threads(), last)
-        native.check(function(*head, *arguments, *tail))
+    Attributes:
+        membrane: (N, C_in).
+        weight: (K, C_in, C_out).
+        scale: (C_out,).
+        spikes: (N, C_in); the membrane itself where there is no neuron.
+        sums: (M, C_out), what the convolution gave.
+        mean: (C_out,) float64, of the sums.
+        variance: (C_out,) float64, of the sums, the biased one.
+    """
+
+    membrane: Tensor
+    weight: Tensor
+    scale: Tensor
+    spikes: Tensor
+    sums: Tensor
+    mean: Tensor
+    variance: Tensor

@@ -103,10 +103,6 @@ class BatchNorm(nn.BatchNorm1d):
             return self.momentum or 0.0
         return 1 / int(self.num_batches_tracked)
 
-    def of_single_process(self, x: SparseTensor) -> bool:
-        """True where a training normalises ``x`` by the statistics of its own rows alone."""
-        return self.training and not self.synchronise and len(x) >= 2
-
     @torch.no_grad()
     def track(self, mean: Tensor, variance: Tensor, count: float) -> None:
         """Moves the running statistics towards those of a batch of ``count`` rows; the variance is the biased one."""

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from spikevox.layers import native
+from spikevox.layers.autocast import full_precision
 from spikevox.layers.conv import SparseConv3d, SparseConvolution, SparseInverseConv3d, SubmanifoldConv3d
-from spikevox.layers.native_training import Unit
+from spikevox.layers.native_training import Unit, UnitTensors
 from spikevox.layers.neurons.integer import ILIF
 from spikevox.layers.norm import BatchNorm
 from spikevox.layers.sparse_tensor import SparseTensor
@@ -40,17 +41,22 @@ class SpikingSequential(nn.Sequential):
     def forward(self, x: Any) -> Any:
         """The result of the last layer."""
         layers = list(self)
-        at = 0
-        while at < len(layers):
-            neuron = layers[at] if isinstance(layers[at], ILIF) else None
-            conv, norm = (*layers[at + (neuron is not None) :][:2], None, None)[:2]
-            if isinstance(conv, SparseConvolution) and isinstance(norm, BatchNorm):
-                x = spiking_conv(x, neuron, conv, norm)
-                at += 2 + (neuron is not None)
+        while layers:
+            unit = _unit_in_front(layers)
+            if unit is None:
+                x = layers.pop(0)(x)
             else:
-                x = layers[at](x)
-                at += 1
+                x = spiking_conv(x, *unit)
+                del layers[: 2 if unit[0] is None else 3]
         return x
+
+
+def _unit_in_front(layers: list[nn.Module]) -> tuple[ILIF | None, SparseConvolution, BatchNorm] | None:
+    neuron = layers[0] if isinstance(layers[0], ILIF) else None
+    others = layers if neuron is None else layers[1:]
+    if len(others) < 2 or not isinstance(others[0], SparseConvolution) or not isinstance(others[1], BatchNorm):
+        return None
+    return neuron, others[0], others[1]
 
 
 def _can_join(x: Any, neuron: nn.Module | None, conv: nn.Module, norm: nn.Module) -> bool:
@@ -65,57 +71,47 @@ def _can_join(x: Any, neuron: nn.Module | None, conv: nn.Module, norm: nn.Module
         and conv.groups == 1
         and conv.bias is None
         and type(norm) is BatchNorm
-        and norm.of_single_process(x)
+        and norm.training
+        and not norm.synchronise
+        and norm.num_features == conv.out_channels
         and not any(_watched(module) for module in (neuron, conv, norm) if module is not None)
     )
 
 
 def _watched(module: nn.Module) -> bool:
     hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
-    return any(hooks) or bool(nn.modules.module._has_any_global_hook())
+    return any(hooks) or "forward" in vars(module) or bool(nn.modules.module._has_any_global_hook())
 
 
 def _joined(x: Any, neuron: Any, conv: Any, norm: Any, *arguments: Any) -> Any:
     outputs = conv.output_sites(x, *arguments)
     kernel_map = conv.kernel_map(x, outputs)
-    if not isinstance(kernel_map, native.NativeMap):
+    # One row is normalised to the bias, none not at all: the layer itself knows.
+    if len(outputs) < 2 or not isinstance(kernel_map, native.NativeMap):
         return norm(conv(x if neuron is None else neuron(x), *arguments))
-    x.maps.engine.check(x.features)
-    levels = 0 if neuron is None else neuron.levels
-    features, mean, variance = _SpikingConv.apply(
-        x.features, conv.weight, norm.weight, norm.bias, norm.eps, levels, kernel_map, conv.transposed
-    )
+    membrane = x.features if neuron is None else full_precision(x.features)
+    x.maps.engine.check(membrane)
+    unit = Unit(kernel_map, conv.transposed, norm.eps, 0 if neuron is None else neuron.levels)
+    features, mean, variance = _SpikingConv.apply(membrane, conv.weight, norm.weight, norm.bias, unit)
     norm.track(mean, variance, len(outputs))
     return x.moved(features, outputs)
 
 
 class _SpikingConv(torch.autograd.Function):
-    """Membrane to membrane; ``levels`` is 0 where there is no neuron."""
-
     @staticmethod
     def forward(
-        ctx: Any,
-        membrane: Tensor,
-        weight: Tensor,
-        scale: Tensor,
-        bias: Tensor,
-        eps: float,
-        levels: int,
-        kernel_map: native.NativeMap,
-        transposed: bool,
+        ctx: Any, membrane: Tensor, weight: Tensor, scale: Tensor, bias: Tensor, unit: Unit
     ) -> tuple[Tensor, Tensor, Tensor]:
-        membrane, weight, scale, bias = (value.detach().contiguous() for value in (membrane, weight, scale, bias))
-        unit = Unit(membrane, weight, scale, kernel_map, transposed=transposed, eps=eps, levels=levels)
-        result = unit.forward(bias)
+        inputs = (value.detach().contiguous() for value in (membrane, weight, scale, bias))
+        result, tensors = unit.forward(*inputs)
+        ctx.save_for_backward(*tensors)
         ctx.unit = unit
-        # Saved only to be told if one of them was changed in place before the gradient needs it.
-        ctx.save_for_backward(membrane, weight, scale)
-        ctx.mark_non_differentiable(*unit.of_sums)
-        return result, *unit.of_sums
+        ctx.mark_non_differentiable(tensors.mean, tensors.variance)
+        return result, tensors.mean, tensors.variance
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        _saved = ctx.saved_tensors
-        gradients = ctx.unit.backward(grad.contiguous(), of_membrane=ctx.needs_input_grad[0])
-        return *gradients, None, None, None, None
+        of_membrane, of_weight = ctx.needs_input_grad[:2]
+        tensors = UnitTensors(*ctx.saved_tensors)
+        return *ctx.unit.backward(grad.contiguous(), tensors, of_membrane=of_membrane, of_weight=of_weight), None

@@ -7,6 +7,8 @@ from mmengine.hooks import Hook
 from torch import Tensor, nn
 from torch.nn import functional
 
+from spikevox.layers import reset_states
+from spikevox.layers.all_reduce import all_reduce_sum
 from spikevox.tasks.errors import ConfigError
 
 LOSS = "distillation_loss"
@@ -25,7 +27,7 @@ class Distillation(Hook):
         temperature: t; high values compare the small probabilities too.
 
     Raises:
-        ConfigError: an option out of its range, or (when training begins) a model without ``logits``.
+        ConfigError: an option out of its range, or (when training begins) a model that pools no logits.
     """
 
     def __init__(self, teacher: nn.Module, weight: float = 1.0, temperature: float = 2.0) -> None:
@@ -49,6 +51,7 @@ class Distillation(Hook):
         def add(network: nn.Module, arguments: Any, options: dict[str, Any], output: Any) -> dict[str, Tensor] | None:
             if not (isinstance(output, dict) and network.training):
                 return None
+            reset_states(self.teacher)
             with torch.no_grad():
                 target = self.teacher(*arguments, **{**options, "mode": "tensor"})
             own = logits.pop()
@@ -70,16 +73,16 @@ class Distillation(Hook):
 
 
 def divergence(logits: Tensor, target: Tensor, temperature: float) -> Tensor:
-    """t^2 KL(softmax(target / t) || softmax(logits / t)), the mean over samples.
+    """t^2 KL(softmax(target / t) || softmax(logits / t)), the mean over the samples of all processes.
+
+    As gradients are averaged over processes, this process's share of the sum is multiplied by their number.
 
     Args:
         logits: (B, classes).
         target: (B, classes), the teacher's logits.
         temperature: t.
     """
-    return temperature**2 * functional.kl_div(
-        (logits / temperature).log_softmax(1),
-        (target / temperature).log_softmax(1),
-        reduction="batchmean",
-        log_target=True,
-    )
+    own, wanted = ((values / temperature).log_softmax(1) for values in (logits, target))
+    total = functional.kl_div(own, wanted, reduction="sum", log_target=True)
+    world = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+    return temperature**2 * total * world / all_reduce_sum(total.new_tensor(len(logits)))

@@ -28,8 +28,14 @@ class CompiledEngine:
         self._plain = TorchEngine()
 
     def insert(self, coordinates: Tensor, tensor_stride: Triple, box: Box | None = None) -> _Sites:
-        """Takes in unique, ascending sites (N, 4) int32."""
-        return _Sites(coordinates.contiguous(), tensor_stride)
+        """Takes in unique, ascending sites (N, 4) int32.
+
+        Raises:
+            BackendError: sites in another order: the library would read and write beyond its memory.
+        """
+        coordinates = coordinates.contiguous()
+        native.check_ascending(coordinates)
+        return _Sites(coordinates, tensor_stride)
 
     def strided(self, inputs: _Sites, geometry: KernelGeometry, *, floor: bool, extent: Triple | None) -> Tensor | None:
         """Ascending output sites of a convolution; ``None`` where the library cannot address them."""
@@ -45,7 +51,7 @@ class CompiledEngine:
         x, y, z = (-p * s for p, s in zip(geometry.padding, stride, strict=True))
         dx, dy, dz = (d * s for d, s in zip(geometry.dilation, stride, strict=True))
         try:
-            # Sets of sites are ascending: CoordinateMaps takes in no others.
+            # Sets of sites ascend: insert takes in no others.
             return native.NativeMap(
                 inputs.coordinates, outputs.coordinates, geometry.kernel_size, (x, y, z), (dx, dy, dz), trusted=True
             )

@@ -5,10 +5,12 @@ import ctypes
 import torch
 from torch import Tensor
 
+from spikevox.encoding.errors import CoordinateRangeError
 from spikevox.layers import native
 from spikevox.layers.backends.geometry import KernelGeometry, Triple
 
 _Int, _Long = ctypes.c_int32, ctypes.c_int64
+_LARGEST = 2**31 - 1
 
 
 class Striding(ctypes.Structure):
@@ -34,7 +36,12 @@ def striding(geometry: KernelGeometry, tensor_stride: Triple, *, floor: bool, ex
         tensor_stride: of the inputs.
         floor: sites are ``floor(coordinate / stride)``, not all that the convolution touches.
         extent: of the inputs' grid, where it has bounds.
+
+    Raises:
+        CoordinateRangeError: a number that int32 does not hold.
     """
+    if max(map(max, geometry)) > _LARGEST:
+        raise CoordinateRangeError(f"{geometry} has numbers that int32 does not hold.")
     three, three_long = _Int * 3, _Long * 3
     return Striding(
         three(*geometry.kernel_size),

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from spikevox.layers.autocast import accumulation_type, product_type, result_type
+from spikevox.layers.autocast import accumulation_type, is_mixed, product_type, result_type
 from spikevox.layers.backends.geometry import KernelGeometry, Triple
 from spikevox.layers.backends.site_table import Box, SiteTable
 
@@ -115,7 +115,7 @@ class _GatherMatmulScatter(torch.autograd.Function):
         rows = kernel_map.inputs if transposed else kernel_map.outputs
         ctx.pairs = [pair[::-1] for pair in kernel_map.pairs] if transposed else kernel_map.pairs
         # In the type of the products, which under autocast takes half the memory until the backward pass.
-        factors, kernels = features.to(kind), weight.to(kind)
+        factors, kernels = features.to(kind), weight.to(kind) if is_mixed(features) else weight
         ctx.save_for_backward(factors, kernels)
         result = factors.new_zeros(rows, weight.shape[2], dtype=accumulation_type(factors))
         for kernel, (inputs, outputs) in zip(kernels, ctx.pairs, strict=True):
