@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from spikevox.layers.pool import AveragePool3d, GlobalMaxPool, GlobalMeanPool, GlobalSumPool, MaxPool3d
     from spikevox.layers.rate_loss import SpikeRateLoss
     from spikevox.layers.sparse_tensor import SparseTensor
-    from spikevox.layers.spiking_conv import SpikingSequential, spiking_conv
+    from spikevox.layers.spiking_unit import SpikingSequential, spiking_conv
     from spikevox.layers.stem import SpikeVoxelStem
     from spikevox.layers.testing import LayerContractError, check_layer
 
@@ -67,7 +67,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "pool": ("AveragePool3d", "GlobalMaxPool", "GlobalMeanPool", "GlobalSumPool", "MaxPool3d"),
         "rate_loss": ("SpikeRateLoss",),
         "sparse_tensor": ("SparseTensor",),
-        "spiking_conv": ("SpikingSequential", "spiking_conv"),
+        "spiking_unit": ("SpikingSequential", "spiking_conv"),
         "stem": ("SpikeVoxelStem",),
         "testing": ("LayerContractError", "check_layer"),
         "joining": ("concatenate", "union"),

@@ -11,7 +11,7 @@ from spikevox.layers.joining import concatenate
 from spikevox.layers.linear import Linear
 from spikevox.layers.neurons.registry import build_neuron
 from spikevox.layers.norm import BatchNorm
-from spikevox.layers.spiking_conv import SpikingSequential, spiking_conv
+from spikevox.layers.spiking_unit import SpikingSequential, spiking_conv
 
 
 @dataclass(frozen=True)

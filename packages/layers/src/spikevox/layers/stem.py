@@ -6,7 +6,7 @@ from torch import nn
 
 from spikevox.layers.blocks import Parts
 from spikevox.layers.conv import SubmanifoldConv3d
-from spikevox.layers.spiking_conv import SpikingSequential
+from spikevox.layers.spiking_unit import SpikingSequential
 
 
 class SpikeVoxelStem(nn.Module):

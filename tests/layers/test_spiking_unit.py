@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-import spikevox.layers.spiking_conv as module
+import spikevox.layers.spiking_unit as module
 from spikevox.layers import (
     ILIF,
     LIF,
@@ -22,7 +22,7 @@ from spikevox.layers import (
 )
 from spikevox.layers.backbones import Encoder, UNet
 from spikevox.layers.monitor import FiringMonitor
-from spikevox.layers.spiking_conv import SpikingSequential, spiking_conv
+from spikevox.layers.spiking_unit import SpikingSequential, spiking_conv
 
 pytestmark = pytest.mark.compiled
 
