@@ -9,6 +9,17 @@
 #include "parallel.h"
 
 namespace spikevox {
+namespace {
+
+// A row, `count` times: each copy doubles what is there, as many small copies would take longer than the rows.
+template <class T>
+void repeat(const T* row, int64_t width, int64_t count, T* result) {
+  std::copy_n(row, width, result);
+  for (int64_t done = 1; done < count; done *= 2)
+    std::copy_n(result, std::min(done, count - done) * width, result + done * width);
+}
+
+}  // namespace
 
 template <class T>
 std::unique_ptr<typename Network<T>::Workspace> Network<T>::take_workspace() {
@@ -122,8 +133,11 @@ void Network<T>::finish_tile(const Kernels<T>& kernels, const Layer& layer, int6
       workspace.events[slots_[result.event_slot].storage].encode_tile(kernels, tile, table, step);
     if (result.value_slot != kNone) {
       const int64_t width = slots_[result.value_slot].channels;
-      T* to = workspace.tables[result.value_slot] + result.column;
-      for (int64_t r = first; r < last; ++r) std::copy_n(table + (r - first) * step, channels, to + r * width);
+      T* to = workspace.tables[result.value_slot] + result.column + first * width;
+      if (step == width && channels == width)
+        std::copy_n(table, (last - first) * width, to);
+      else
+        for (int64_t r = 0; r < last - first; ++r) std::copy_n(table + r * step, channels, to + r * width);
     }
   }
 }
@@ -135,7 +149,7 @@ void Network<T>::sum_tile(const Kernels<T>& kernels, const Layer& layer, const P
   const int64_t first = tile * kTileRows, last = std::min(lists.targets, first + kTileRows);
   static thread_local Buffer<T> buffer;
   T* sums = buffer.reserve(kTileRows * wide);
-  for (int64_t r = 0; r < last - first; ++r) std::copy_n(layer.start.data(), wide, sums + r * wide);
+  repeat(layer.start.data(), wide, last - first, sums);
   for (const Source& source : layer.sources) {
     if (source.events)
       kernels.tile_from_events(lists, tile, workspace.events[slots_[source.slot].storage].view(), source.weight.data(),
