@@ -52,11 +52,11 @@ void check_order(const int32_t* sites, int64_t count, const char* name) {
                                 " does not");
 }
 
-// Matches of all offsets, in room for one a row.
+// Matches of all offsets, in room for one a row and one that is written but not kept.
 struct Found {
-  Found(int64_t volume, int64_t most) : room(most), counts(volume, 0) {
-    sources.reserve(volume * most);
-    rows.reserve(volume * most);
+  Found(int64_t volume, int64_t most) : room(most + 1), counts(volume, 0) {
+    sources.reserve(volume * room);
+    rows.reserve(volume * room);
   }
   Matches of(int64_t k) const { return {sources.data() + k * room, rows.data() + k * room, counts[k]}; }
 
@@ -105,6 +105,49 @@ void match_column(const int64_t* inputs, const int64_t* outputs, int64_t count, 
   }
 }
 
+// The same for kernels of Size along z over inputs whose keys lie at least a step apart, as those of one tensor stride do.
+// Which of the few places is taken is as good as random: everything is written, and kept where it counts, since a branch would
+// be guessed wrong half of the time.
+template <int Size>
+void match_short_column(const int64_t* inputs, const int64_t* outputs, int64_t count, const Column& column, Found& found) {
+  int32_t *sources[Size], *rows[Size];
+  int64_t counts[Size] = {};
+  for (int j = 0; j < Size; ++j) {
+    sources[j] = found.sources.data() + (column.offset + j * column.plane) * found.room;
+    rows[j] = found.rows.data() + (column.offset + j * column.plane) * found.room;
+  }
+  for (int64_t row = 0, p = 0; row < count; ++row) {
+    if (outputs[row] < 0) continue;
+    int64_t wanted = outputs[row] + column.move;
+    p += inputs[p] < wanted;
+    while (inputs[p] < wanted) ++p;
+    int64_t q = p;
+    for (int j = 0; j < Size; ++j, wanted += column.step) {
+      q += inputs[q] < wanted;
+      sources[j][counts[j]] = static_cast<int32_t>(q);
+      rows[j][counts[j]] = static_cast<int32_t>(row);
+      counts[j] += inputs[q] == wanted;
+    }
+  }
+  for (int j = 0; j < Size; ++j) found.counts[column.offset + j * column.plane] = counts[j];
+}
+
+using Match = void (*)(const int64_t*, const int64_t*, int64_t, const Column&, Found&);
+
+// The way for kernels that reach over `size` places along z; `apart`: the inputs' keys lie at least a step apart.
+Match match_for(int64_t size, bool apart, bool power_of_two) {
+  if (apart && size == 1) return match_short_column<1>;
+  if (apart && size == 2) return match_short_column<2>;
+  if (apart && size == 3) return match_short_column<3>;
+  return power_of_two ? match_column<true> : match_column<false>;
+}
+
+bool lie_apart(const std::vector<int64_t>& keys, int64_t step) {
+  for (size_t i = 1; i < keys.size(); ++i)
+    if (keys[i] - keys[i - 1] < step) return false;
+  return true;
+}
+
 // Where the matches of each tile begin, and the end of the last.
 std::vector<int64_t> cut(const Matches& matches, int64_t tiles) {
   std::vector<int64_t> result(tiles + 1, 0);
@@ -131,10 +174,11 @@ KernelMap::KernelMap(const int32_t* inputs, int64_t input_count, const int32_t* 
 
 void KernelMap::build(const int32_t* inputs, const int32_t* outputs, const Geometry& geometry, int threads) {
   const Packing packing(inputs, inputs_, geometry);
-  std::vector<int64_t> keys(inputs_ + 1), wanted(outputs_);
+  std::vector<int64_t> keys(inputs_ + 1), own(symmetric_ ? 0 : outputs_);
   for (int64_t i = 0; i < inputs_; ++i) keys[i] = packing.key(inputs + 4 * i);
   keys[inputs_] = std::numeric_limits<int64_t>::max();
-  for (int64_t i = 0; i < outputs_; ++i) wanted[i] = packing.key(outputs + 4 * i);
+  for (int64_t i = 0; i < static_cast<int64_t>(own.size()); ++i) own[i] = packing.key(outputs + 4 * i);
+  const int64_t* wanted = symmetric_ ? keys.data() : own.data();
   // Where outputs are the inputs and the kernel is centred, a match of offset k read backwards is one of the offset across
   // the centre: half of them are looked for.
   const int64_t all = int64_t{geometry.size[0]} * geometry.size[1];
@@ -147,10 +191,12 @@ void KernelMap::build(const int32_t* inputs, const int32_t* outputs, const Geome
                        geometry.step[2], geometry.step[2] * ((centre ? (geometry.size[2] + 1) / 2 : geometry.size[2]) - 1),
                        __builtin_ctzll(geometry.step[2])});
   }
-  const auto match = geometry.step[2] & (geometry.step[2] - 1) ? match_column<false> : match_column<true>;
+  const bool apart = lie_apart(keys, geometry.step[2]), power_of_two = !(geometry.step[2] & (geometry.step[2] - 1));
   Found found(volume_, outputs_);
-  parallel_for(static_cast<int64_t>(columns.size()), threads,
-               [&](int64_t c) { match(keys.data(), wanted.data(), outputs_, columns[c], found); });
+  parallel_for(static_cast<int64_t>(columns.size()), threads, [&](int64_t c) {
+    const int64_t size = columns[c].reach / columns[c].step + 1;
+    match_for(size, apart, power_of_two)(keys.data(), wanted, outputs_, columns[c], found);
+  });
   std::vector<Matches> matches(volume_);
   for (int64_t k = 0; k < volume_; ++k) {
     const int64_t across = volume_ - 1 - k;
