@@ -107,7 +107,8 @@ void match_column(const int64_t* inputs, const int64_t* outputs, int64_t count, 
 
 // The same for kernels of Size along z over inputs whose keys lie at least a step apart, as those of one tensor stride do.
 // Which of the few places is taken is as good as random: everything is written, and kept where it counts, since a branch would
-// be guessed wrong half of the time.
+// be guessed wrong half of the time. The walk goes on by up to two inputs without a branch, for the same reason. `inputs` ends
+// with two keys above all others.
 template <int Size>
 void match_short_column(const int64_t* inputs, const int64_t* outputs, int64_t count, const Column& column, Found& found) {
   int32_t *sources[Size], *rows[Size];
@@ -119,7 +120,7 @@ void match_short_column(const int64_t* inputs, const int64_t* outputs, int64_t c
   for (int64_t row = 0, p = 0; row < count; ++row) {
     if (outputs[row] < 0) continue;
     int64_t wanted = outputs[row] + column.move;
-    p += inputs[p] < wanted;
+    p += (inputs[p] < wanted) + (inputs[p + 1] < wanted);
     while (inputs[p] < wanted) ++p;
     int64_t q = p;
     for (int j = 0; j < Size; ++j, wanted += column.step) {
@@ -142,8 +143,8 @@ Match match_for(int64_t size, bool apart, bool power_of_two) {
   return power_of_two ? match_column<true> : match_column<false>;
 }
 
-bool lie_apart(const std::vector<int64_t>& keys, int64_t step) {
-  for (size_t i = 1; i < keys.size(); ++i)
+bool lie_apart(const int64_t* keys, int64_t count, int64_t step) {
+  for (int64_t i = 1; i < count; ++i)
     if (keys[i] - keys[i - 1] < step) return false;
   return true;
 }
@@ -174,9 +175,8 @@ KernelMap::KernelMap(const int32_t* inputs, int64_t input_count, const int32_t* 
 
 void KernelMap::build(const int32_t* inputs, const int32_t* outputs, const Geometry& geometry, int threads) {
   const Packing packing(inputs, inputs_, geometry);
-  std::vector<int64_t> keys(inputs_ + 1), own(symmetric_ ? 0 : outputs_);
-  for (int64_t i = 0; i < inputs_; ++i) keys[i] = packing.key(inputs + 4 * i);
-  keys[inputs_] = std::numeric_limits<int64_t>::max();
+  std::vector<int64_t> keys(inputs_ + 2, std::numeric_limits<int64_t>::max()), own(symmetric_ ? 0 : outputs_);
+  for (int64_t i = 0; i < inputs_; ++i) keys[i] = packing.keys.key(inputs + 4 * i);
   for (int64_t i = 0; i < static_cast<int64_t>(own.size()); ++i) own[i] = packing.key(outputs + 4 * i);
   const int64_t* wanted = symmetric_ ? keys.data() : own.data();
   // Where outputs are the inputs and the kernel is centred, a match of offset k read backwards is one of the offset across
@@ -191,7 +191,7 @@ void KernelMap::build(const int32_t* inputs, const int32_t* outputs, const Geome
                        geometry.step[2], geometry.step[2] * ((centre ? (geometry.size[2] + 1) / 2 : geometry.size[2]) - 1),
                        __builtin_ctzll(geometry.step[2])});
   }
-  const bool apart = lie_apart(keys, geometry.step[2]), power_of_two = !(geometry.step[2] & (geometry.step[2] - 1));
+  const bool apart = lie_apart(keys.data(), inputs_, geometry.step[2]), power_of_two = !(geometry.step[2] & (geometry.step[2] - 1));
   Found found(volume_, outputs_);
   parallel_for(static_cast<int64_t>(columns.size()), threads, [&](int64_t c) {
     const int64_t size = columns[c].reach / columns[c].step + 1;

@@ -130,11 +130,29 @@ void Network<T>::check(const LayerSpec& spec) const {
   }
 }
 
+// Its rows must be as wide as the sums, and nothing that the layer reads may lie in the same memory.
+template <class T>
+int32_t Network<T>::direct_slot(const LayerSpec& spec, int64_t wide) const {
+  if (spec.kind != LayerSpec::kSum) return kNone;
+  for (int32_t i = 0; i < spec.result_count; ++i) {
+    const ResultSpec& result = spec.results[i];
+    if (result.kind != ResultSpec::kPlain || result.value_slot == kNone) continue;
+    const Slot& slot = slots_[result.value_slot];
+    bool apart = result.value_slot != 0 && slot.channels == wide && spec.channels == wide;
+    for (int32_t j = 0; j < spec.source_count; ++j)
+      apart = apart && (spec.sources[j].is_events || slots_[spec.sources[j].slot].storage != slot.storage);
+    for (int32_t j = 0; j < spec.residual_count; ++j)
+      apart = apart && slots_[spec.residuals[j]].storage != slot.storage;
+    if (apart) return result.value_slot;
+  }
+  return kNone;
+}
+
 template <class T>
 int Network<T>::add_layer(const LayerSpec& spec) {
   check(spec);
-  Layer layer{spec, {}, {}, {}, {}, {}, {}};
   const int64_t wide = padded(spec.channels, kWidest<T>);
+  Layer layer{spec, {}, {}, {}, {}, {}, {}, direct_slot(spec, wide)};
   int64_t volume = 1;
   if (spec.map != kNone)
     for (int32_t size : maps_[spec.map].geometry.size) volume *= size;

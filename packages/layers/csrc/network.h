@@ -108,6 +108,8 @@ class Network {
     std::vector<int32_t> residuals;
     std::vector<ResultSpec> results;
     AlignedVector<T> start, factor, shift;
+    // The slot of plain values in which the sums are made, so that they need not be copied there.
+    int32_t direct;
   };
   struct Strided {
     int32_t from;
@@ -125,6 +127,7 @@ class Network {
   };
 
   void check(const LayerSpec& spec) const;
+  int32_t direct_slot(const LayerSpec& spec, int64_t wide) const;
   void check_slot(int32_t slot, bool events, int32_t sites, int64_t channels) const;
   std::unique_ptr<Workspace> take_workspace();
   void give_workspace(std::unique_ptr<Workspace> workspace);

@@ -131,7 +131,7 @@ void Network<T>::finish_tile(const Kernels<T>& kernels, const Layer& layer, int6
     }
     if (result.event_slot != kNone)
       workspace.events[slots_[result.event_slot].storage].encode_tile(kernels, tile, table, step);
-    if (result.value_slot != kNone) {
+    if (result.value_slot != kNone && (result.kind != ResultSpec::kPlain || result.value_slot != layer.direct)) {
       const int64_t width = slots_[result.value_slot].channels;
       T* to = workspace.tables[result.value_slot] + result.column + first * width;
       if (step == width && channels == width)
@@ -148,7 +148,7 @@ void Network<T>::sum_tile(const Kernels<T>& kernels, const Layer& layer, const P
   const int64_t wide = static_cast<int64_t>(layer.start.size());
   const int64_t first = tile * kTileRows, last = std::min(lists.targets, first + kTileRows);
   static thread_local Buffer<T> buffer;
-  T* sums = buffer.reserve(kTileRows * wide);
+  T* sums = layer.direct == kNone ? buffer.reserve(kTileRows * wide) : workspace.tables[layer.direct] + first * wide;
   repeat(layer.start.data(), wide, last - first, sums);
   for (const Source& source : layer.sources) {
     if (source.events)

@@ -36,14 +36,19 @@ struct KeyPacking {
 };
 
 // The box of (rows, 4) sites; of no sites it is the origin.
-template <class Site>
-void bounds(const Site* sites, int64_t count, std::array<int64_t, 4>& lower, std::array<int64_t, 4>& upper) {
-  for (int a = 0; a < 4; ++a) lower[a] = upper[a] = count ? sites[a] : 0;
-  for (int64_t i = 0; i < count; ++i)
-    for (int a = 0; a < 4; ++a) {
-      if (sites[4 * i + a] < lower[a]) lower[a] = sites[4 * i + a];
-      if (sites[4 * i + a] > upper[a]) upper[a] = sites[4 * i + a];
-    }
+inline void bounds(const int32_t* sites, int64_t count, std::array<int64_t, 4>& lower, std::array<int64_t, 4>& upper) {
+  typedef int32_t Site __attribute__((vector_size(16), aligned(4), may_alias));
+  Site least{}, most{};
+  if (count) least = most = *reinterpret_cast<const Site*>(sites);
+  for (int64_t i = 1; i < count; ++i) {
+    const Site site = *reinterpret_cast<const Site*>(sites + 4 * i);
+    least = site < least ? site : least;
+    most = site > most ? site : most;
+  }
+  for (int a = 0; a < 4; ++a) {
+    lower[a] = least[a];
+    upper[a] = most[a];
+  }
 }
 
 }  // namespace spikevox
