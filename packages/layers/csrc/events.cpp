@@ -26,8 +26,9 @@ void EventTable<T>::reset(int64_t rows, int64_t channels) {
 
 template <class T>
 void EventTable<T>::encode(const Kernels<T>& kernels, const T* table, int threads) {
-  parallel_for((rows_ + kTileRows - 1) / kTileRows, threads,
-               [&](int64_t tile) { encode_tile(kernels, tile, table + tile * kTileRows * channels_, channels_); });
+  parallel_for((rows_ + kTileRows - 1) / kTileRows, threads, [&](int64_t tile) {
+    encode_tile(kernels, {SpikeRule::kPlain, 0}, tile, table + tile * kTileRows * channels_, channels_);
+  });
 }
 
 template <class T>

@@ -14,11 +14,11 @@ class EventTable {
  public:
   // std::invalid_argument for a table whose values cannot be counted in 32 bits.
   void reset(int64_t rows, int64_t channels);
-  // Writes the rows of one tile; `rows` is the first, and the next one begins `stride` values later.
-  void encode_tile(const Kernels<T>& kernels, int64_t tile, const T* rows, int64_t stride) {
+  // Writes the rows of one tile after a rule; `rows` is the first, and the next one begins `stride` values later.
+  void encode_tile(const Kernels<T>& kernels, const SpikeRule& rule, int64_t tile, const T* rows, int64_t stride) {
     const int64_t first = tile * kTileRows, last = first + kTileRows < rows_ ? first + kTileRows : rows_;
-    kernels.encode_rows(rows, stride, last - first, channels_, tile * stretch_, spans_.data() + first, numbers_.data(),
-                        values_.data());
+    kernels.encode_rows(rule, rows, stride, last - first, channels_, tile * stretch_, spans_.data() + first,
+                        numbers_.data(), values_.data());
   }
   // All rows of a table (rows, channels).
   void encode(const Kernels<T>& kernels, const T* table, int threads);

@@ -48,9 +48,10 @@ struct ChannelLists {
   Entry* entries;    // (channels, pairs)
 };
 
-// How a membrane becomes spikes: kInteger floor(clamp(u, 0, levels) + 0.5), kStep u >= threshold, kRectified max(u, 0).
+// How a membrane becomes spikes: kPlain not at all, kInteger floor(clamp(u, 0, levels) + 0.5), kStep u >= threshold,
+// kRectified max(u, 0).
 struct SpikeRule {
-  enum Kind : int32_t { kInteger = 0, kStep = 1, kRectified = 2 };
+  enum Kind : int32_t { kPlain = -1, kInteger = 0, kStep = 1, kRectified = 2 };
   int32_t kind;
   double parameter;  // levels, or threshold
 };
@@ -65,12 +66,14 @@ struct Kernels {
   // x has rows of x_stride values, of which in_channels are read; weight is (volume, in_channels, columns).
   void (*tile_from_values)(const PairLists&, int64_t tile, const T* x, int64_t x_stride, const T* weight,
                            int64_t in_channels, int64_t columns, T* y);
-  // The events of `count` rows of a table, from entry `at` on: those of a row are followed by zeros up to a whole group.
+  // The events of `count` rows of a table after a rule, from entry `at` on: those of a row are followed by zeros up to a whole group.
   // Behind the last row there is room for `channels` rounded up to a whole vector.
-  void (*encode_rows)(const T* rows, int64_t stride, int64_t count, int64_t channels, int64_t at, Span* spans,
-                      uint16_t* numbers, T* values);
-  // spikes = the rule on a membrane.
-  void (*fire)(const SpikeRule&, int64_t count, const T* membrane, T* spikes);
+  void (*encode_rows)(const SpikeRule&, const T* rows, int64_t stride, int64_t count, int64_t channels, int64_t at,
+                      Span* spans, uint16_t* numbers, T* values);
+  // result = the rule on a membrane.
+  void (*fire)(const SpikeRule&, int64_t count, const T* membrane, T* result);
+  // Sum of degree * events over rows.
+  int64_t (*weighted_count)(const Span* rows, const int32_t* degree, int64_t count);
   void (*add)(const T* other, int64_t count, T* row);                      // row += other
   void (*scale)(const T* factor, const T* shift, int64_t count, T* row);  // row = row * factor + shift
   // result (in_channels, columns) += gradient of the weight of one list's kernel offset from one tile; `fresh`: = .

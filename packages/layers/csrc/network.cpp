@@ -118,12 +118,12 @@ void Network<T>::check(const LayerSpec& spec) const {
   for (int32_t i = 0; i < spec.residual_count; ++i) check_slot(spec.residuals[i], false, spec.sites, spec.channels);
   for (int32_t i = 0; i < spec.result_count; ++i) {
     const ResultSpec& result = spec.results[i];
-    require(result.kind >= ResultSpec::kPlain && result.kind <= SpikeRule::kRectified, "unknown rule for spikes");
+    require(result.kind >= SpikeRule::kPlain && result.kind <= SpikeRule::kRectified, "unknown rule for spikes");
     if (result.event_slot != kNone) {
       check_slot(result.event_slot, true, spec.sites, spec.channels);
       require(slots_[result.event_slot].channels == spec.channels, "events have the channels of their layer");
     }
-    require(!samples || (result.kind == ResultSpec::kPlain && result.value_slot != kNone && result.event_slot == kNone),
+    require(!samples || (result.kind == SpikeRule::kPlain && result.value_slot != kNone && result.event_slot == kNone),
             "a pooling over samples gives plain values");
     require(result.column >= 0, "negative column");
     if (result.value_slot != kNone) check_slot(result.value_slot, false, spec.sites, spec.channels + result.column);
@@ -136,7 +136,7 @@ int32_t Network<T>::direct_slot(const LayerSpec& spec, int64_t wide) const {
   if (spec.kind != LayerSpec::kSum) return kNone;
   for (int32_t i = 0; i < spec.result_count; ++i) {
     const ResultSpec& result = spec.results[i];
-    if (result.kind != ResultSpec::kPlain || result.value_slot == kNone) continue;
+    if (result.kind != SpikeRule::kPlain || result.value_slot == kNone) continue;
     const Slot& slot = slots_[result.value_slot];
     bool apart = result.value_slot != 0 && slot.channels == wide && spec.channels == wide;
     for (int32_t j = 0; j < spec.source_count; ++j)

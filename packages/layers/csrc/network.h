@@ -23,10 +23,9 @@ struct SourceSpec {
   const void* weight;  // (volume, channels, columns of the layer)
 };
 
-// A form in which the result is stored: as it is (kind kPlain), or as spikes.
+// A form in which the result is stored: as it is, or as spikes.
 struct ResultSpec {
-  enum Kind : int32_t { kPlain = -1 };
-  int32_t kind;        // kPlain, or SpikeRule::Kind
+  int32_t kind;        // SpikeRule::Kind
   int32_t event_slot;  // or kNone
   int32_t value_slot;  // or kNone
   int32_t column;      // of the value slot, where the first channel goes
@@ -133,7 +132,8 @@ class Network {
   void give_workspace(std::unique_ptr<Workspace> workspace);
   void bind(const Session& session, const T* features, T* const* outputs, Workspace& workspace) const;
   PairLists lists(const Layer& layer, Session& session) const;
-  int64_t work(const Layer& layer, const PairLists& lists, Session& session, const Workspace& workspace) const;
+  int64_t work(const Kernels<T>& kernels, const Layer& layer, const PairLists& lists, Session& session,
+               const Workspace& workspace) const;
   void sum_tile(const Kernels<T>& kernels, const Layer& layer, const PairLists& lists, int64_t tile,
                 Workspace& workspace) const;
   void pool_tile(const Kernels<T>& kernels, const Layer& layer, const PairLists& lists, int64_t tile,

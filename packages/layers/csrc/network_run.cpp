@@ -75,7 +75,8 @@ PairLists Network<T>::lists(const Layer& layer, Session& session) const {
 }
 
 template <class T>
-int64_t Network<T>::work(const Layer& layer, const PairLists& lists, Session& session, const Workspace& workspace) const {
+int64_t Network<T>::work(const Kernels<T>& kernels, const Layer& layer, const PairLists& lists, Session& session,
+                         const Workspace& workspace) const {
   int64_t rows_of_weights = 0;
   const int64_t pairs = lists.tiles ? lists.starts[lists.tiles * lists.volume] : 0;
   for (const Source& source : layer.sources) {
@@ -93,9 +94,7 @@ int64_t Network<T>::work(const Layer& layer, const PairLists& lists, Session& se
       degree.assign(events.rows(), 0);
       for (int64_t p = 0; p < pairs; ++p) ++degree[lists.sources[p]];
     }
-    const Events<T> view = events.view();
-    for (int64_t r = 0; r < events.rows(); ++r)
-      rows_of_weights += int64_t{degree[r]} * (view.rows[r].end - view.rows[r].begin);
+    rows_of_weights += kernels.weighted_count(events.view().rows, degree.data(), events.rows());
   }
   return rows_of_weights * layer.spec.channels;
 }
@@ -115,30 +114,17 @@ void Network<T>::finish_tile(const Kernels<T>& kernels, const Layer& layer, int6
   if (!layer.factor.empty())
     for (int64_t r = 0; r < last - first; ++r)
       kernels.scale(layer.factor.data(), layer.shift.data(), channels, sums + r * stride);
-  static thread_local Buffer<T> fired_buffer;
-  T* fired = fired_buffer.reserve(channels * kTileRows);
   for (const ResultSpec& result : layer.results) {
-    const T* table = sums;
-    int64_t step = stride;
-    if (result.kind != ResultSpec::kPlain) {
-      const SpikeRule rule{result.kind, result.parameter};
-      if (stride == channels)
-        kernels.fire(rule, (last - first) * channels, sums, fired);
-      else
-        for (int64_t r = 0; r < last - first; ++r) kernels.fire(rule, channels, sums + r * stride, fired + r * channels);
-      table = fired;
-      step = channels;
-    }
+    const SpikeRule rule{result.kind, result.parameter};
     if (result.event_slot != kNone)
-      workspace.events[slots_[result.event_slot].storage].encode_tile(kernels, tile, table, step);
-    if (result.value_slot != kNone && (result.kind != ResultSpec::kPlain || result.value_slot != layer.direct)) {
-      const int64_t width = slots_[result.value_slot].channels;
-      T* to = workspace.tables[result.value_slot] + result.column + first * width;
-      if (step == width && channels == width)
-        std::copy_n(table, (last - first) * width, to);
-      else
-        for (int64_t r = 0; r < last - first; ++r) std::copy_n(table + r * step, channels, to + r * width);
-    }
+      workspace.events[slots_[result.event_slot].storage].encode_tile(kernels, rule, tile, sums, stride);
+    if (result.value_slot == kNone || (result.kind == SpikeRule::kPlain && result.value_slot == layer.direct)) continue;
+    const int64_t width = slots_[result.value_slot].channels;
+    T* to = workspace.tables[result.value_slot] + result.column + first * width;
+    if (stride == width && channels == width)
+      kernels.fire(rule, (last - first) * width, sums, to);
+    else
+      for (int64_t r = 0; r < last - first; ++r) kernels.fire(rule, channels, sums + r * stride, to + r * width);
   }
 }
 
@@ -238,7 +224,7 @@ void Network<T>::execute(const Kernels<T>& kernels, Session& session, const T* f
       else
         pool_tile(kernels, layer, pairs, tile, *workspace);
     });
-    if (layer.spec.kind == LayerSpec::kSum) work[i] = this->work(layer, pairs, session, *workspace);
+    if (layer.spec.kind == LayerSpec::kSum) work[i] = this->work(kernels, layer, pairs, session, *workspace);
   }
   if (!session.order.empty())
     for (size_t i = 0; i < outputs_.size(); ++i) {
