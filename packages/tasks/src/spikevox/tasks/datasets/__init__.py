@@ -6,6 +6,7 @@ from spikevox.encoding.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from spikevox.tasks.datasets.base import PointDataset, PointPipeline
+    from spikevox.tasks.datasets.frame import Boxes, LidarFrame
     from spikevox.tasks.datasets.modelnet import ModelNet
     from spikevox.tasks.datasets.modelnet40 import ModelNetResampled
     from spikevox.tasks.datasets.points import PointFile, read_points
@@ -18,6 +19,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "base": ("PointDataset", "PointPipeline"),
+        "frame": ("Boxes", "LidarFrame"),
         "modelnet": ("ModelNet",),
         "modelnet40": ("ModelNetResampled",),
         "points": ("PointFile", "read_points"),
