@@ -13,10 +13,12 @@ from mmengine.optim import CosineAnnealingLR, LinearLR
 from .classify_t import *
 
 # Held to as a mean over all values: layers that need more spikes take them from others.
-spike_rate = dict(target=0.145, weight=0.5, over="network", ramp=0.3)
+spike_rate = dict(target=0.135, weight=0.5, over="network", ramp=0.3)
 distillation = dict(weights="apps/modelnet/weights/classify_t.safetensors", weight=1.0, temperature=2.0)
 
+epochs = 120
 warm_up = 2
+train_cfg = dict(max_epochs=epochs)
 param_scheduler = [
     dict(type=LinearLR, start_factor=0.1, begin=0, end=warm_up, convert_to_iter_based=True),
     dict(type=CosineAnnealingLR, eta_min_ratio=1e-3, begin=warm_up, end=epochs, convert_to_iter_based=True),
