@@ -31,6 +31,14 @@ class Boxes:
     def __len__(self) -> int:
         return len(self.names)
 
+    def corners(self) -> NDArray[np.float64]:
+        """(B, 8, 3) corners of each box."""
+        signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=np.float64)
+        local = signs * self.sizes[:, None] / 2
+        c, s = np.cos(self.yaw)[:, None], np.sin(self.yaw)[:, None]
+        x, y = local[..., 0] * c - local[..., 1] * s, local[..., 0] * s + local[..., 1] * c
+        return np.stack([x, y, local[..., 2]], axis=-1) + self.centers[:, None]
+
     def contain(self, points: NDArray[np.floating]) -> NDArray[np.int64]:
         """(P,) the box that each point (P, 3 or more) lies in, -1 for none; of several the first."""
         result = np.full(len(points), -1, dtype=np.int64)
