@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from spikevox.tasks.datasets.kitti_label import KittiLabel
     from spikevox.tasks.datasets.modelnet import ModelNet
     from spikevox.tasks.datasets.modelnet40 import ModelNetResampled
+    from spikevox.tasks.datasets.pandaset import PandaSet, write_pandaset_frame
     from spikevox.tasks.datasets.points import PointFile, read_points
     from spikevox.tasks.datasets.prepare import Prepared, prepare_modelnet
     from spikevox.tasks.datasets.sampling import farthest_points, sample_surface
@@ -29,6 +30,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "kitti_label": ("KittiLabel",),
         "modelnet": ("ModelNet",),
         "modelnet40": ("ModelNetResampled",),
+        "pandaset": ("PandaSet", "write_pandaset_frame"),
         "points": ("PointFile", "read_points"),
         "prepare": ("Prepared", "prepare_modelnet"),
         "sampling": ("farthest_points", "sample_surface"),

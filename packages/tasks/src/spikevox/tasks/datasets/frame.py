@@ -50,6 +50,18 @@ class Boxes:
             result[(np.abs(along) <= half[0]) & (np.abs(across) <= half[1]) & (np.abs(moved[:, 2]) <= half[2])] = box
         return result
 
+    def count_points(self, points: NDArray[np.floating]) -> NDArray[np.int64]:
+        """(B,) how many of the points (P, 3 or more) lie in each box; one in several counts in each."""
+        ordered = points[np.argsort(points[:, 0])]
+        reach = np.hypot(self.sizes[:, 0], self.sizes[:, 1]) / 2
+        first = np.searchsorted(ordered[:, 0], self.centers[:, 0] - reach - 1e-3)
+        last = np.searchsorted(ordered[:, 0], self.centers[:, 0] + reach + 1e-3)
+        counts = np.zeros(len(self), dtype=np.int64)
+        for box in range(len(self)):
+            one = Boxes(self.centers[[box]], self.sizes[[box]], self.yaw[[box]], self.names[box : box + 1])
+            counts[box] = (one.contain(ordered[first[box] : last[box]]) == 0).sum()
+        return counts
+
 
 @dataclass(frozen=True)
 class LidarFrame:
