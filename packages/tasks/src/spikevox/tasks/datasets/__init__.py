@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from spikevox.tasks.datasets.kitti_label import KittiLabel
     from spikevox.tasks.datasets.modelnet import ModelNet
     from spikevox.tasks.datasets.modelnet40 import ModelNetResampled
+    from spikevox.tasks.datasets.nuscenes import NuScenes
+    from spikevox.tasks.datasets.nuscenes_sweep import NuScenesSweeps, read_annotated_sweep
+    from spikevox.tasks.datasets.nuscenes_writer import write_nuscenes
     from spikevox.tasks.datasets.pandaset import PandaSet, write_pandaset_frame
     from spikevox.tasks.datasets.points import PointFile, read_points
     from spikevox.tasks.datasets.prepare import Prepared, prepare_modelnet
@@ -30,6 +33,9 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "kitti_label": ("KittiLabel",),
         "modelnet": ("ModelNet",),
         "modelnet40": ("ModelNetResampled",),
+        "nuscenes": ("NuScenes",),
+        "nuscenes_sweep": ("NuScenesSweeps", "read_annotated_sweep"),
+        "nuscenes_writer": ("write_nuscenes",),
         "pandaset": ("PandaSet", "write_pandaset_frame"),
         "points": ("PointFile", "read_points"),
         "prepare": ("Prepared", "prepare_modelnet"),

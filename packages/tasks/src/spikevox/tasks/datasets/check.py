@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from spikevox.tasks.datasets.layout import Layout, find_layouts
+from spikevox.tasks.datasets.nuscenes import NuScenes
 from spikevox.tasks.datasets.points import read_points
 from spikevox.tasks.datasets.statistic import Statistic
 from spikevox.tasks.errors import DataFileError
@@ -18,12 +19,12 @@ class FolderReport(NamedTuple):
 
     Attributes:
         findings: a line for each fault, with the path of its file.
-        count: clouds and frames that were read.
+        files: clouds and frames that were read.
         lines: class histograms and box statistics of the data sets, to be shown.
     """
 
     findings: list[str]
-    count: int
+    files: int
     lines: list[str]
 
 
@@ -50,7 +51,7 @@ def check_folder(folder: str | Path) -> FolderReport:
     reports.append(FolderReport([finding for path in files if (finding := _check(path))], len(files), []))
     return FolderReport(
         [finding for report in reports for finding in report.findings],
-        sum(report.count for report in reports),
+        sum(report.files for report in reports),
         [line for report in reports for line in report.lines],
     )
 
@@ -78,5 +79,8 @@ def _check_layout(layout: Layout) -> FolderReport:
             statistic.add(data.frame(index))
         except DataFileError as error:
             findings.append(str(error))
+    # What lies between key frames is read when sweeps are joined.
+    sweeps = data.sweep_files() if isinstance(data, NuScenes) else []
+    findings += [finding for path in sweeps if (finding := _check(path))]
     good = f"{data.name} in {layout.folder}: {statistic.frames} of {len(data)} frames good, {statistic.points} points"
-    return FolderReport(findings, len(data), [good, *statistic.lines()])
+    return FolderReport(findings, len(data) + len(sweeps), [good, *statistic.lines()])

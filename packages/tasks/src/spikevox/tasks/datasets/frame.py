@@ -18,7 +18,8 @@ class Boxes:
         yaw: (B,) float64, heading about z in radians, 0 along x.
         names: (B,) class of each box.
         identities: (B,) which object it is, the same over the frames of a sequence; ``None`` where the data set does not tell.
-        velocities: (B, 2) float64, m/s along x and y; ``None`` where the data set does not tell.
+        velocities: (B, 2) float64, m/s along x and y, NaN for boxes whose is unknown; ``None`` where the data set does not
+            tell.
     """
 
     centers: NDArray[np.float64]

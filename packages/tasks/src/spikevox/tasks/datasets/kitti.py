@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
@@ -51,8 +50,6 @@ class KittiObjects:
         DataFileError: no folder, no list, or listed scans that are not there.
     """
 
-    label_names: ClassVar[Mapping[int, str]] = {}
-
     def __init__(
         self,
         root: str | Path | None = None,
@@ -64,6 +61,7 @@ class KittiObjects:
         check_split(split, SPLITS)
         self.root = data_folder("kitti") if root is None else Path(root)
         self.split, self.crop = split, crop
+        self.label_names: Mapping[int, str] = {}
         self.name = f"KITTI objects {split}"
         self.folder = self.root / ("testing" if split in ("test", "testing") else "training")
         present = {path.stem for path in (self.folder / "velodyne").glob("*.bin")}

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from spikevox.tasks.datasets.kitti import KittiObjects
 from spikevox.tasks.datasets.lidar import LidarDataset
+from spikevox.tasks.datasets.nuscenes import NuScenes
+from spikevox.tasks.datasets.nuscenes_sweep import NuScenesSweeps
 from spikevox.tasks.datasets.pandaset import PandaSet
 from spikevox.tasks.datasets.semantickitti import SemanticKitti
 
@@ -37,6 +39,10 @@ def _layouts(folder: Path) -> Iterator[Layout]:
             yield Layout(folder, partial(KittiObjects, folder, part))
     if any((folder / "sequences").glob("*/velodyne")):
         yield Layout(folder, partial(SemanticKitti, folder))
+    for table in sorted(folder.glob("v1.0-*/sample.json")):
+        yield Layout(folder, partial(NuScenes, folder, table.parent.name))
+    if any(folder.glob("*.pcd.bin")) and any(folder.glob("*.json")):
+        yield Layout(folder, partial(NuScenesSweeps, folder))
     if _is_pandaset(folder):
         yield Layout(folder, partial(PandaSet, folder.parent, (folder.name,)))
 

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikevox.tasks.atomic import write_arrays
+from spikevox.tasks.datasets.axes import FROM_RIGHTWARD, forward_pose, to_forward, to_rightward
 from spikevox.tasks.datasets.base import data_folder
 from spikevox.tasks.datasets.frame import Boxes, LidarFrame, check_frame
 from spikevox.tasks.datasets.lidar import check_known, pick, strays
-from spikevox.tasks.datasets.pandaset_axes import FROM_PANDASET, pose_from_pandaset, to_forward, to_rightward
 from spikevox.tasks.datasets.pandaset_label import LABEL_NAMES
 from spikevox.tasks.errors import ConfigError, DataFileError
 
@@ -108,14 +108,14 @@ def _read_npz(path: Path) -> LidarFrame:
     metres = to_forward(arrays["xyz_cm"].astype(np.float32)) / np.float32(100)
     points = np.column_stack([metres, arrays["intensity"], arrays["sensor"]]).astype(np.float32)
     boxes = Boxes(
-        to_forward(arrays["box_center"].astype(np.float64)),
+        to_forward(arrays["box_center"]).astype(np.float64),
         arrays["box_size"].astype(np.float64)[:, [1, 0, 2]],
         # Theirs is from y, which is forward, as ours is from x.
         arrays["box_yaw"].astype(np.float64),
         tuple(str(name) for name in arrays["box_label"]),
         tuple(str(name) for name in arrays["box_uuid"]),
     )
-    pose = pose_from_pandaset(arrays["ego_rot"], arrays["ego_pos"])
+    pose = forward_pose(arrays["ego_rot"], arrays["ego_pos"])
     return LidarFrame(points, COLUMNS, str(path), labels, None, boxes, pose, float(arrays["timestamp"]))
 
 
@@ -173,7 +173,7 @@ def write_pandaset_frame(root: str | Path, sequence: str, scan: int, frame: Lida
             "box_yaw": boxes.yaw,
             "box_label": np.array(boxes.names, dtype=np.str_),
             "box_uuid": np.array(identities, dtype=np.str_),
-            "ego_rot": frame.pose[:3, :3] @ FROM_PANDASET,
+            "ego_rot": frame.pose[:3, :3] @ FROM_RIGHTWARD,
             "ego_pos": frame.pose[:3, 3],
             "timestamp": np.array(frame.time),
         },
