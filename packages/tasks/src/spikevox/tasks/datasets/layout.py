@@ -48,4 +48,6 @@ def _layouts(folder: Path) -> Iterator[Layout]:
 
 
 def _is_pandaset(folder: Path) -> bool:
+    if (folder / "lidar" / "poses.json").is_file():
+        return True
     return (folder / "classes.json").is_file() and any(path.stem.isdecimal() for path in folder.glob("*.npz"))

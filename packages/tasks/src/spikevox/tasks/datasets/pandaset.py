@@ -18,9 +18,9 @@ from spikevox.tasks.datasets.base import data_folder
 from spikevox.tasks.datasets.frame import Boxes, LidarFrame, check_frame
 from spikevox.tasks.datasets.lidar import check_known, pick, strays
 from spikevox.tasks.datasets.pandaset_label import LABEL_NAMES
+from spikevox.tasks.datasets.pandaset_published import COLUMNS, read_published
 from spikevox.tasks.errors import ConfigError, DataFileError
 
-COLUMNS = ("x", "y", "z", "intensity", "sensor")
 _POINTS = ("xyz_cm", "intensity", "sensor", "semseg")
 _BOXES = ("box_center", "box_size", "box_yaw", "box_label", "box_uuid")
 _KEYS = (*_POINTS, *_BOXES, "ego_rot", "ego_pos", "timestamp")
@@ -76,7 +76,8 @@ class PandaSet:
                 define, or no points of the sensor.
         """
         sequence, scan = pick(index, self.frames).split("/")
-        frame = _read_npz(self.root / sequence / f"{scan}.npz")
+        path = self.root / sequence / f"{scan}.npz"
+        frame = _read_npz(path) if path.is_file() else read_published(self.root / sequence, scan, self.sensor)
         if self.sensor is not None:
             kept = frame.points[:, 4] == self.sensor
             labels = None if frame.labels is None else frame.labels[kept]
@@ -84,16 +85,23 @@ class PandaSet:
         return check_frame(frame)
 
     def strays(self) -> list[str]:
-        """A line for each file that is no frame."""
+        """A line for each file that belongs to no frame."""
         found = []
         for sequence in self.sequences:
-            folder = self.root / sequence
-            found += [line for line in strays(folder, ".npz", _scans(folder), folder) if "classes.json" not in line]
+            folder, scans = self.root / sequence, _scans(self.root / sequence)
+            if (folder / "lidar").is_dir():
+                for part in ("lidar", "annotations/semseg", "annotations/cuboids"):
+                    lines = strays(folder / part, ".pkl.gz", scans, folder / "lidar")
+                    found += [line for line in lines if ".json" not in line]
+            else:
+                found += [line for line in strays(folder, ".npz", scans, folder) if "classes.json" not in line]
         return found
 
 
 def _scans(folder: Path) -> list[str]:
-    return sorted(path.stem for path in folder.glob("*.npz") if path.stem.isdecimal())
+    compact = [path.stem for path in folder.glob("*.npz")]
+    published = [path.name.removesuffix(".pkl.gz") for path in (folder / "lidar").glob("*.pkl.gz")]
+    return sorted(name for name in compact or published if name.isdecimal())
 
 
 def _read_npz(path: Path) -> LidarFrame:
@@ -142,8 +150,7 @@ def write_pandaset_frame(root: str | Path, sequence: str, scan: int, frame: Lida
     """Writes a frame as ``SEQUENCE/NN.npz``, the compact layout.
 
     Coordinates are rounded to whole centimetres and intensities to whole numbers of 0 to 255; what has such values already
-    is read back exactly. The published layout of pickled pandas tables is read and not written: only pandas itself makes
-    tables that every version of it opens.
+    is read back exactly. The published layout, of pickled pandas tables, is read and not written.
 
     Raises:
         DataFileError: other columns, no labels, boxes, pose or time, or values that do not fit the file's integers.
