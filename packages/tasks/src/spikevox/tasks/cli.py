@@ -187,12 +187,12 @@ def _config(options: argparse.Namespace) -> None:
 def _check_data(options: argparse.Namespace) -> None:
     from spikevox.tasks.datasets.check import check_folder
 
-    findings, count = check_folder(options.folder)
-    for finding in findings:
-        print(finding)
+    findings, count, lines = check_folder(options.folder)
+    for line in [*lines, *findings]:
+        print(line)
     print(f"{count} files read, {len(findings)} with problems")
     if findings:
-        raise SpikevoxError(f"{len(findings)} of {count} files in {options.folder} have problems.")
+        raise SpikevoxError(f"{options.folder}: {len(findings)} problems in {count} files.")
 
 
 def _prepare_data(options: argparse.Namespace) -> None:

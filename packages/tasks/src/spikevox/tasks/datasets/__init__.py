@@ -7,12 +7,21 @@ from spikevox.encoding.lazy import lazy_exports
 if TYPE_CHECKING:
     from spikevox.tasks.datasets.base import PointDataset, PointPipeline
     from spikevox.tasks.datasets.frame import Boxes, LidarFrame
+    from spikevox.tasks.datasets.kitti import KittiObjects, write_kitti_frame
+    from spikevox.tasks.datasets.kitti_calibration import KittiCalibration, crop_to_view
+    from spikevox.tasks.datasets.kitti_label import KittiLabel
     from spikevox.tasks.datasets.modelnet import ModelNet
     from spikevox.tasks.datasets.modelnet40 import ModelNetResampled
+    from spikevox.tasks.datasets.nuscenes import NuScenes
+    from spikevox.tasks.datasets.nuscenes_sweep import NuScenesSweeps, read_annotated_sweep
+    from spikevox.tasks.datasets.nuscenes_writer import write_nuscenes
+    from spikevox.tasks.datasets.pandaset import PandaSet, write_pandaset_frame
     from spikevox.tasks.datasets.points import PointFile, read_points
     from spikevox.tasks.datasets.prepare import Prepared, prepare_modelnet
+    from spikevox.tasks.datasets.restricted_pickle import read_table
     from spikevox.tasks.datasets.sampling import farthest_points, sample_surface
     from spikevox.tasks.datasets.scan import Scanner
+    from spikevox.tasks.datasets.semantickitti import SemanticKitti, write_semantickitti
     from spikevox.tasks.datasets.shapes import GeneratedShapes
 
 __getattr__, __dir__, __all__ = lazy_exports(
@@ -20,12 +29,21 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "base": ("PointDataset", "PointPipeline"),
         "frame": ("Boxes", "LidarFrame"),
+        "kitti": ("KittiObjects", "write_kitti_frame"),
+        "kitti_calibration": ("KittiCalibration", "crop_to_view"),
+        "kitti_label": ("KittiLabel",),
         "modelnet": ("ModelNet",),
         "modelnet40": ("ModelNetResampled",),
+        "nuscenes": ("NuScenes",),
+        "nuscenes_sweep": ("NuScenesSweeps", "read_annotated_sweep"),
+        "nuscenes_writer": ("write_nuscenes",),
+        "pandaset": ("PandaSet", "write_pandaset_frame"),
         "points": ("PointFile", "read_points"),
         "prepare": ("Prepared", "prepare_modelnet"),
+        "restricted_pickle": ("read_table",),
         "sampling": ("farthest_points", "sample_surface"),
         "scan": ("Scanner",),
+        "semantickitti": ("SemanticKitti", "write_semantickitti"),
         "shapes": ("GeneratedShapes",),
     },
 )

@@ -18,7 +18,8 @@ class Boxes:
         yaw: (B,) float64, heading about z in radians, 0 along x.
         names: (B,) class of each box.
         identities: (B,) which object it is, the same over the frames of a sequence; ``None`` where the data set does not tell.
-        velocities: (B, 2) float64, m/s along x and y; ``None`` where the data set does not tell.
+        velocities: (B, 2) float64, m/s along x and y, NaN for boxes whose is unknown; ``None`` where the data set does not
+            tell.
     """
 
     centers: NDArray[np.float64]
@@ -31,6 +32,14 @@ class Boxes:
     def __len__(self) -> int:
         return len(self.names)
 
+    def corners(self) -> NDArray[np.float64]:
+        """(B, 8, 3) corners of each box."""
+        signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=np.float64)
+        local = signs * self.sizes[:, None] / 2
+        c, s = np.cos(self.yaw)[:, None], np.sin(self.yaw)[:, None]
+        x, y = local[..., 0] * c - local[..., 1] * s, local[..., 0] * s + local[..., 1] * c
+        return np.stack([x, y, local[..., 2]], axis=-1) + self.centers[:, None]
+
     def contain(self, points: NDArray[np.floating]) -> NDArray[np.int64]:
         """(P,) the box that each point (P, 3 or more) lies in, -1 for none; of several the first."""
         result = np.full(len(points), -1, dtype=np.int64)
@@ -41,6 +50,18 @@ class Boxes:
             half = self.sizes[box] / 2
             result[(np.abs(along) <= half[0]) & (np.abs(across) <= half[1]) & (np.abs(moved[:, 2]) <= half[2])] = box
         return result
+
+    def count_points(self, points: NDArray[np.floating]) -> NDArray[np.int64]:
+        """(B,) how many of the points (P, 3 or more) lie in each box; one in several counts in each."""
+        ordered = points[np.argsort(points[:, 0])]
+        reach = np.hypot(self.sizes[:, 0], self.sizes[:, 1]) / 2
+        first = np.searchsorted(ordered[:, 0], self.centers[:, 0] - reach - 1e-3)
+        last = np.searchsorted(ordered[:, 0], self.centers[:, 0] + reach + 1e-3)
+        counts = np.zeros(len(self), dtype=np.int64)
+        for box in range(len(self)):
+            one = Boxes(self.centers[[box]], self.sizes[[box]], self.yaw[[box]], self.names[box : box + 1])
+            counts[box] = (one.contain(ordered[first[box] : last[box]]) == 0).sum()
+        return counts
 
 
 @dataclass(frozen=True)
