@@ -24,7 +24,7 @@ from spikevox.tasks.datasets.kitti_label import (
     read_labels,
     write_labels,
 )
-from spikevox.tasks.datasets.lidar import pick, read_text, strays
+from spikevox.tasks.datasets.lidar_file import pick, read_text, strays
 from spikevox.tasks.datasets.points import read_points
 from spikevox.tasks.errors import DataFileError
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikevox.tasks.atomic import write_atomically
-from spikevox.tasks.datasets.lidar import homogeneous, numbers, read_text, write_numbers
+from spikevox.tasks.datasets.lidar_file import homogeneous, numbers, read_text, write_numbers
 from spikevox.tasks.errors import DataFileError
 
 IMAGE_SIZE = (1242, 375)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from spikevox.tasks.atomic import write_atomically
 from spikevox.tasks.datasets.frame import Boxes
 from spikevox.tasks.datasets.kitti_calibration import IMAGE_SIZE, KittiCalibration
-from spikevox.tasks.datasets.lidar import numbers, read_text, write_numbers
+from spikevox.tasks.datasets.lidar_file import numbers, read_text, write_numbers
 from spikevox.tasks.errors import DataFileError
 
 OBJECT_NAMES = ("Car", "Van", "Truck", "Pedestrian", "Person_sitting", "Cyclist", "Tram", "Misc", "DontCare")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spikevox.tasks.datasets.kitti import KittiObjects
-from spikevox.tasks.datasets.lidar import LidarDataset
+from spikevox.tasks.datasets.lidar_file import LidarDataset
 from spikevox.tasks.datasets.nuscenes import NuScenes
 from spikevox.tasks.datasets.nuscenes_sweep import NuScenesSweeps
 from spikevox.tasks.datasets.pandaset import PandaSet

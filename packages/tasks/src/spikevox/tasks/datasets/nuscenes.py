@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from spikevox.tasks.datasets.axes import forward_pose, move, to_forward
 from spikevox.tasks.datasets.base import data_folder
 from spikevox.tasks.datasets.frame import Boxes, LidarFrame, check_frame
-from spikevox.tasks.datasets.lidar import check_known, pick, strays
+from spikevox.tasks.datasets.lidar_file import check_known, pick, strays
 from spikevox.tasks.datasets.nuscenes_label import LABEL_NAMES
 from spikevox.tasks.datasets.nuscenes_table import FIELDS, Table
 from spikevox.tasks.datasets.points import read_points

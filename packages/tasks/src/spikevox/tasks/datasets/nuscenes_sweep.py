@@ -10,7 +10,7 @@ import numpy as np
 from spikevox.tasks.datasets.axes import forward_pose, to_forward
 from spikevox.tasks.datasets.base import data_folder
 from spikevox.tasks.datasets.frame import Boxes, LidarFrame, check_frame
-from spikevox.tasks.datasets.lidar import pick, read_text
+from spikevox.tasks.datasets.lidar_file import pick, read_text
 from spikevox.tasks.datasets.nuscenes import COLUMNS
 from spikevox.tasks.datasets.points import read_points
 from spikevox.tasks.errors import DataFileError

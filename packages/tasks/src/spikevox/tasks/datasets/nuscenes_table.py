@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikevox.tasks.datasets.axes import matrix_from_quaternion
-from spikevox.tasks.datasets.lidar import read_text
+from spikevox.tasks.datasets.lidar_file import read_text
 from spikevox.tasks.errors import DataFileError
 
 # The fields of each table that are read here.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from spikevox.tasks.atomic import write_atomically
 from spikevox.tasks.datasets.axes import FROM_RIGHTWARD, quaternion_from_matrix, to_rightward
 from spikevox.tasks.datasets.frame import LidarFrame, check_frame
-from spikevox.tasks.datasets.lidar import check_known, homogeneous
+from spikevox.tasks.datasets.lidar_file import check_known, homogeneous
 from spikevox.tasks.datasets.nuscenes import CHANNEL, COLUMNS
 from spikevox.tasks.datasets.nuscenes_label import LABEL_NAMES
 from spikevox.tasks.errors import DataFileError

@@ -16,7 +16,7 @@ from spikevox.tasks.atomic import write_arrays
 from spikevox.tasks.datasets.axes import FROM_RIGHTWARD, forward_pose, to_forward, to_rightward
 from spikevox.tasks.datasets.base import data_folder
 from spikevox.tasks.datasets.frame import Boxes, LidarFrame, check_frame
-from spikevox.tasks.datasets.lidar import check_known, pick, strays
+from spikevox.tasks.datasets.lidar_file import check_known, pick, strays
 from spikevox.tasks.datasets.pandaset_label import LABEL_NAMES
 from spikevox.tasks.datasets.pandaset_published import COLUMNS, read_published
 from spikevox.tasks.errors import ConfigError, DataFileError

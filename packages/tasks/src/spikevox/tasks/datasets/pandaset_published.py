@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from spikevox.tasks.datasets.axes import forward_pose, matrix_from_quaternion, move
 from spikevox.tasks.datasets.frame import Boxes, LidarFrame
-from spikevox.tasks.datasets.lidar import check_known, read_text
+from spikevox.tasks.datasets.lidar_file import check_known, read_text
 from spikevox.tasks.datasets.pandaset_label import LABEL_NAMES
 from spikevox.tasks.datasets.restricted_pickle import read_table
 from spikevox.tasks.errors import DataFileError

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from spikevox.tasks.atomic import write_atomically
 from spikevox.tasks.datasets.base import data_folder
 from spikevox.tasks.datasets.frame import LidarFrame, check_frame
-from spikevox.tasks.datasets.lidar import check_known, homogeneous, numbers, pick, read_text, strays, write_numbers
+from spikevox.tasks.datasets.lidar_file import check_known, homogeneous, numbers, pick, read_text, strays, write_numbers
 from spikevox.tasks.datasets.points import read_points
 from spikevox.tasks.datasets.semantickitti_label import LABEL_NAMES
 from spikevox.tasks.errors import ConfigError, DataFileError
