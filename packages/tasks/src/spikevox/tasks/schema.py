@@ -196,7 +196,7 @@ def _passed_on(kind: type) -> set[str]:
     """Keywords that are read on behalf of a class. Told by the names of its bases: to import them takes seconds."""
     bases = {base.__name__ for base in kind.__mro__}
     families = {
-        "PointDataset": _PIPELINE,
+        "VoxelDataset": _PIPELINE,
         "BaseOptimWrapper": _OPTIM_WRAPPER,
         "_ParamScheduler": _SCHEDULER,
         "Hook": _HOOK,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from spikevox.encoding.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from spikevox.tasks.datasets.base import PointDataset, PointPipeline
+    from spikevox.tasks.datasets.base import PointDataset, PointPipeline, VoxelDataset
     from spikevox.tasks.datasets.frame import Boxes, LidarFrame
     from spikevox.tasks.datasets.modelnet import ModelNet
     from spikevox.tasks.datasets.modelnet40 import ModelNetResampled
@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from spikevox.tasks.datasets.prepare import Prepared, prepare_modelnet
     from spikevox.tasks.datasets.sampling import farthest_points, sample_surface
     from spikevox.tasks.datasets.scan import Scanner
+    from spikevox.tasks.datasets.segmentation import LabelledBatch, LabelledCloud, SegmentationDataset
     from spikevox.tasks.datasets.shapes import GeneratedShapes
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "base": ("PointDataset", "PointPipeline"),
+        "base": ("PointDataset", "PointPipeline", "VoxelDataset"),
         "frame": ("Boxes", "LidarFrame"),
         "modelnet": ("ModelNet",),
         "modelnet40": ("ModelNetResampled",),
@@ -26,6 +27,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "prepare": ("Prepared", "prepare_modelnet"),
         "sampling": ("farthest_points", "sample_surface"),
         "scan": ("Scanner",),
+        "segmentation": ("LabelledBatch", "LabelledCloud", "SegmentationDataset"),
         "shapes": ("GeneratedShapes",),
     },
 )
