@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from oracles.segmentation_numpy import merged_labels
 from oracles.toy_scene import scene
-from spikevox.tasks.datasets import LidarFrame
+from spikevox.tasks.datasets import LabelledFrames, LidarFrame
 from spikevox.tasks.errors import ConfigError, DataFileError
 from spikevox.tasks.transforms import DropPoints, Flip, Jitter, RotateZ, Scale, Shift, mix_samples
-from tasks.segmentation.toy_dataset import ToyScenes
+from tasks.segmentation.toy_dataset import OPTIONS, ToyScenes
 
 EVERYTHING = (RotateZ(), Scale(0.1), Flip(), Jitter(), Shift(), DropPoints(0.5))
 
@@ -99,3 +99,31 @@ def test_frames_without_labels_make_voxels_without():
     cloud = Unlabelled().cloud(0)
     assert cloud.labels is None
     assert cloud.voxels.labels is None
+
+
+class Reader:
+    def __init__(self, count=5):
+        self.count = count
+
+    def __len__(self):
+        return self.count
+
+    def frame(self, index):
+        points, labels = scene(index)
+        return LidarFrame(points, ("x", "y", "z", "intensity"), f"{index:03d}", labels=labels)
+
+
+def test_any_reader_becomes_a_data_set():
+    own = ToyScenes()
+    classes = {"class_names": own.class_names, "class_map": own.class_map}
+    data = LabelledFrames({"type": Reader, "count": 4}, indices=(3, 1), **classes, **OPTIONS)
+    assert len(data) == 2
+    assert data.name == "Reader"
+    # Other random numbers, same points: nothing is random without transforms.
+    assert np.array_equal(data[0].features, ToyScenes()[3].features)
+    assert np.array_equal(data.cloud(1).labels, own.cloud(1).labels)
+    assert len(LabelledFrames(Reader(), **classes, **OPTIONS)) == 5
+    with pytest.raises(ConfigError, match="class_map names class 3; class_names has 3"):
+        LabelledFrames(Reader(), class_names=own.class_names, class_map={1: 3}, **OPTIONS)
+    with pytest.raises(ConfigError, match="indices names frame 5; Reader has 5"):
+        LabelledFrames(Reader(), indices=[5], **classes, **OPTIONS)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from spikevox.tasks.datasets.prepare import Prepared, prepare_modelnet
     from spikevox.tasks.datasets.sampling import farthest_points, sample_surface
     from spikevox.tasks.datasets.scan import Scanner
-    from spikevox.tasks.datasets.segmentation import LabelledBatch, LabelledCloud, SegmentationDataset
+    from spikevox.tasks.datasets.segmentation import LabelledBatch, LabelledCloud, LabelledFrames, SegmentationDataset
     from spikevox.tasks.datasets.shapes import GeneratedShapes
 
 __getattr__, __dir__, __all__ = lazy_exports(
@@ -27,7 +27,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "prepare": ("Prepared", "prepare_modelnet"),
         "sampling": ("farthest_points", "sample_surface"),
         "scan": ("Scanner",),
-        "segmentation": ("LabelledBatch", "LabelledCloud", "SegmentationDataset"),
+        "segmentation": ("LabelledBatch", "LabelledCloud", "LabelledFrames", "SegmentationDataset"),
         "shapes": ("GeneratedShapes",),
     },
 )

@@ -1,13 +1,15 @@
 """What data sets of segmentation share: from a frame with labelled points to voxels with labels."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikevox.encoding import VoxelBatch, Voxels, collate
 from spikevox.encoding.labels import IGNORE_LABEL
+from spikevox.tasks.build import build
 from spikevox.tasks.datasets.base import VoxelDataset
 from spikevox.tasks.datasets.frame import LidarFrame
 from spikevox.tasks.errors import ConfigError, DataFileError
@@ -68,7 +70,7 @@ class SegmentationDataset(VoxelDataset):
         ConfigError: a probability outside [0, 1].
     """
 
-    class_map: ClassVar[Mapping[int, int]] = {}
+    class_map: Mapping[int, int] = MappingProxyType({})
     training_batch = staticmethod(mixed_batch)
     validation_batch = staticmethod(labelled_batch)
 
@@ -142,3 +144,62 @@ class SegmentationDataset(VoxelDataset):
         # A fourth number keeps this generator apart from those of the samples.
         samples = mix_samples(count, self.mix3d, np.random.default_rng([self.seed, epoch, first, 1]))
         return [self.cloud(key)._replace(sample=sample) for key, sample in zip(keys, samples, strict=True)]
+
+
+class FrameReader(Protocol):
+    """What reads the frames of a data set."""
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        ...
+
+    def frame(self, index: int) -> LidarFrame:
+        """One frame."""
+        ...
+
+
+class LabelledFrames(SegmentationDataset):
+    """Frames of any reader, with classes made of its labels.
+
+    Args:
+        frames: the reader, or ``dict(type=..., ...)``.
+        class_names: names of the classes.
+        class_map: label in the data set's own numbers to class, -1 for points that do not count.
+        split: what the part of the data set is called in reports.
+        indices: frames that belong to it; all of the reader's by default.
+        **options: see :class:`SegmentationDataset`.
+
+    Raises:
+        ConfigError: a class of the map that has no name, or a frame that the reader does not have.
+    """
+
+    def __init__(
+        self,
+        frames: FrameReader | dict[str, Any],
+        *,
+        class_names: Sequence[str],
+        class_map: Mapping[int, int],
+        split: str = "test",
+        indices: Sequence[int] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.frames: FrameReader = build(frames)
+        self.name = type(self.frames).__name__
+        self.split = split
+        self.class_names = tuple(class_names)
+        self.class_map = {int(raw): int(c) for raw, c in class_map.items()}
+        self.indices = range(len(self.frames)) if indices is None else [int(i) for i in indices]
+        wrong = sorted({c for c in self.class_map.values() if not IGNORE_LABEL <= c < len(self.class_names)})
+        if wrong:
+            raise ConfigError(f"class_map names class {wrong[0]}; class_names has {len(self.class_names)}.")
+        absent = [i for i in self.indices if not 0 <= i < len(self.frames)]
+        if absent:
+            raise ConfigError(f"indices names frame {absent[0]}; {self.name} has {len(self.frames)}.")
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def read(self, index: int) -> LidarFrame:
+        """The frame of an index."""
+        return self.frames.frame(self.indices[index])

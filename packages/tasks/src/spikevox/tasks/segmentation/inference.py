@@ -1,5 +1,6 @@
 """From a network that labels voxels to scores of every point, also of those that no voxel stands for."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -92,6 +93,7 @@ class PointSegmenter:
             every voxel. A point has the scores that its voxel gets where the point stands for it; one that is in no
             fragment has those of the first. With 1, all points of a voxel share its scores. ``None``: as many as it takes.
         outside: see :func:`point_scores`.
+        class_names: names of the classes, in the order of the scores; kept for the caller.
 
     Raises:
         ConfigError: views outside [1, 8], fewer than one fragment, or an unknown ``outside``.
@@ -105,6 +107,7 @@ class PointSegmenter:
         views: int = 1,
         fragments: int | None = 1,
         outside: Outside = "nearest",
+        class_names: Sequence[str] = (),
     ) -> None:
         if (fragments is not None and fragments < 1) or outside not in ("nearest", "none"):
             raise ConfigError(
@@ -115,6 +118,7 @@ class PointSegmenter:
         self.views = turned_views(views)
         self.fragments = fragments
         self.outside = outside
+        self.class_names = tuple(class_names)
 
     def __call__(self, points: NDArray[np.floating], *, source: str = "point cloud") -> NDArray[np.float32]:
         """Scores (P, classes) of every point; they sum to 1, or to 0 where nothing can be said of a point.
