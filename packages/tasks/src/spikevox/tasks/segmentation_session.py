@@ -1,4 +1,4 @@
-"""What the verbs do for a Segmenter: score, predict; see ``session.py`` for classifiers."""
+"""What the verbs do for a Segmenter: score, predict, baseline; see ``session.py`` for classifiers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +14,9 @@ from spikevox.tasks.checkpoint import versions
 from spikevox.tasks.datasets.frame import LidarFrame
 from spikevox.tasks.datasets.points import read_points
 from spikevox.tasks.datasets.segmentation import SegmentationDataset
-from spikevox.tasks.segmentation.inference import PointSegmenter
+from spikevox.tasks.errors import ConfigError
+from spikevox.tasks.segmentation.baseline import PointBaseline, point_forest
+from spikevox.tasks.segmentation.inference import PointSegmenter, most_likely
 from spikevox.tasks.segmentation.metric import SegmentationResult, count_pairs, segmentation_result
 from spikevox.tasks.session import clouds_of, load_network, test_options
 
@@ -93,11 +95,6 @@ def score(config: Mapping[str, Any], weights: str | Path, *, votes: int = 1) -> 
     return ScoredPoints(result, dataset, facts, monitor.firing_rate, monitor.nonzero, votes, split)
 
 
-def most_likely(scores: NDArray[np.floating]) -> NDArray[np.int64]:
-    """(P,) the class of the largest score, -1 where all are 0."""
-    return np.where(scores.any(axis=1), scores.argmax(axis=1), -1)
-
-
 def save_figures(scored: ScoredPoints, folder: str | Path) -> None:
     """Writes confusion.png."""
     from spikevox.tasks.view import confusion_figure, save_figure
@@ -158,3 +155,15 @@ def _draw(target: Path, frame: LidarFrame, classes: NDArray[np.int64], dataset: 
     panels = [("predicted", classes), *([] if truth is None else [("true", truth)])]
     save_figure(birdseye_figure(xyz, panels, names), target.with_name(target.name + ".png"))
     write_ply(target.with_name(target.name + ".ply"), xyz, point_colours(classes, len(names)), classes)
+
+
+def baseline(config: Mapping[str, Any]) -> PointBaseline:
+    """A forest on the splits of an experiment.
+
+    Raises:
+        ConfigError: the experiment lacks a validation or a test split.
+    """
+    if "val_dataloader" not in config:
+        raise ConfigError("the forest's features are chosen on a validation split: the config has no val_dataloader.")
+    train, validation = (build(config[f"{name}_dataloader"]["dataset"]) for name in ("train", "val"))
+    return point_forest(train, validation, build(test_options(config)))

@@ -82,6 +82,11 @@ def point_scores(
     return result
 
 
+def most_likely(scores: NDArray[np.floating]) -> NDArray[np.int64]:
+    """(P,) the class of the largest score, -1 where all are 0."""
+    return np.where(scores.any(axis=1), scores.argmax(axis=1), -1)
+
+
 class PointSegmenter:
     """A trained segmenter; call it with points.
 
