@@ -49,7 +49,7 @@ def test_views_are_turns_and_mirrors_all_different():
     assert np.array_equal(views[0], np.eye(3))
     assert len({tuple(view.ravel().tolist()) for view in views}) == 8
     assert [round(np.linalg.det(view)) for view in views] == [1] * 4 + [-1] * 4
-    assert (views[1] @ [1, 0, 5]).tolist() == [0, 1, 5]
+    assert [(view @ [1, 0, 5]).tolist() for view in views[:4]] == [[1, 0, 5], [0, 1, 5], [-1, 0, 5], [0, -1, 5]]
     with pytest.raises(ConfigError, match="from 1 to 8, got 9"):
         turned_views(9)
 

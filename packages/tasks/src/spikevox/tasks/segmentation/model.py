@@ -107,7 +107,8 @@ class Segmenter(BaseModel):
 
     def logits(self, x: SparseTensor) -> Tensor:
         """Logits (N, classes) of a sparse tensor, in the order in which its rows came in."""
-        logits = self.head(self.backbone(x)).features_in_input_order()
+        # Of x, as a tensor that went down and up again no longer knows in what order its rows came in.
+        logits = self.head(self.backbone(x)).features[..., x.input_rows, :]
         return logits.mean(dim=0) if self.time_steps > 1 else logits
 
     def _input(self, coordinates: Tensor, features: Tensor, batch_size: int | None) -> SparseTensor:
