@@ -19,7 +19,7 @@ from spikevox.tasks.errors import CheckpointError
 
 FORMAT = 1
 # Training options: a network with other values of these is still the same network.
-_FREE = ("label_smoothing", "batch_norm_momentum", "synchronise", "backend")
+_FREE = ("label_smoothing", "batch_norm_momentum", "synchronise", "backend", "class_weights", "lovasz")
 
 
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:

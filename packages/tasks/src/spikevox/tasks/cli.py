@@ -81,13 +81,13 @@ def _parser() -> argparse.ArgumentParser:
     test = _verb(verbs, "test", _test, "score weights on the test split", config=True)
     test.add_argument("weights", help=".safetensors or checkpoint")
     test.add_argument("--votes", type=int, default=1, help="views of each sample whose scores are averaged")
-    test.add_argument("--figures", help="folder for confusion.png and spikes.png")
+    test.add_argument("--figures", help="folder for confusion.png and, of classifiers, spikes.png")
     test.add_argument("--json", help="file for the figures")
-    predict = _verb(verbs, "predict", _predict, "classify files, or the test split", config=True)
+    predict = _verb(verbs, "predict", _predict, "classify files or their points, or the test split", config=True)
     predict.add_argument("weights")
     predict.add_argument("paths", nargs="*", help="cloud files or folders; the test split by default")
-    predict.add_argument("--out", required=True, help="folder for predictions.json")
-    baseline = _verb(verbs, "baseline", _baseline, "accuracy of a random forest on the same data", config=True)
+    predict.add_argument("--out", required=True, help="folder for predictions.json; for labels and pictures of points")
+    baseline = _verb(verbs, "baseline", _baseline, "score of a random forest on the same data", config=True)
     baseline.add_argument("--json", help="file for the figures")
     _verb(verbs, "config", _config, "print all that an experiment would run", config=True)
     data = verbs.add_parser("data", help="look after data", description="look after data")
@@ -145,35 +145,33 @@ def _resume(options: argparse.Namespace) -> None:
 
 
 def _test(options: argparse.Namespace) -> None:
-    from spikevox.tasks.session import save_figures, score
+    from spikevox.tasks.session import verbs
 
     config = _load(options)
-    scored = score(config, options.weights, votes=options.votes)
+    task = verbs(config)
+    scored = task.score(config, options.weights, votes=options.votes)
     print(scored.table())
     if options.json:
         _write_json(options.json, scored.figures(options.config))
     if options.figures:
-        save_figures(scored, options.figures)
+        task.save_figures(scored, options.figures)
         print(f"figures: {options.figures}")
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from spikevox.tasks.session import predict
+    from spikevox.tasks.session import verbs
 
-    rows = predict(_load(options), options.weights, options.paths)
-    _write_json(Path(options.out) / "predictions.json", rows)
-    for row in rows[:20]:
-        print(f"{row['source']}: {row['label']} ({row['score']:.2f})")
-    print(f"{len(rows)} predictions: {Path(options.out) / 'predictions.json'}")
+    config = _load(options)
+    for line in verbs(config).predict_into(config, options.weights, options.paths, options.out):
+        print(line)
 
 
 def _baseline(options: argparse.Namespace) -> None:
-    from spikevox.tasks.session import baseline
+    from spikevox.tasks.session import verbs
 
-    result = baseline(_load(options))
-    print(f"forest of 500 trees on {result.features}: accuracy {result.accuracy:.4f}")
-    for name, value in result.validation.items():
-        print(f"  {name}: {value:.4f} on validation")
+    config = _load(options)
+    result = verbs(config).baseline(config)
+    print(result.table())
     if options.json:
         _write_json(options.json, result._asdict())
 

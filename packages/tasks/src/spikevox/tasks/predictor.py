@@ -15,6 +15,7 @@ from spikevox.tasks.build import build
 from spikevox.tasks.checkpoint import check_facts, load_strictly, neuron_facts, read_weights
 from spikevox.tasks.datasets.base import PointPipeline
 from spikevox.tasks.errors import CheckpointError
+from spikevox.tasks.segmentation import PointSegmenter, Segmenter
 
 
 class Prediction(NamedTuple):
@@ -74,11 +75,36 @@ class Predictor:
 
 
 def load_predictor(weights: str | Path) -> Predictor:
-    """Loads a weights file written by training; the file alone is enough.
+    """Loads a classifier's weights file written by training; the file alone is enough.
 
     Raises:
-        CheckpointError: a file that is damaged, foreign, or names anything but networks of spikevox.
+        CheckpointError: a file that is damaged, foreign, or names anything but networks of spikevox; or one of points.
     """
+    network, facts = _load(weights)
+    if isinstance(network, Segmenter):
+        raise CheckpointError(f"{weights} holds a network that labels points: use load_segmenter.")
+    return Predictor(network, facts)
+
+
+def load_segmenter(weights: str | Path, **options: Any) -> PointSegmenter:
+    """Loads a segmenter's weights file written by training; the file alone is enough.
+
+    Args:
+        weights: the file.
+        **options: ``views``, ``fragments`` and ``outside``, see :class:`~spikevox.tasks.segmentation.PointSegmenter`.
+
+    Raises:
+        CheckpointError: a file that is damaged, foreign, or names anything but networks of spikevox; or a classifier's.
+        ConfigError: an option out of its range.
+    """
+    network, facts = _load(weights)
+    if not isinstance(network, Segmenter):
+        raise CheckpointError(f"{weights} holds a network that classifies whole clouds: use load_predictor.")
+    return PointSegmenter(network, facts["voxels"], class_names=facts["class_names"], **options)
+
+
+def _load(weights: str | Path) -> tuple[torch.nn.Module, dict[str, Any]]:
+    """Network and description of a weights file."""
     tensors, facts = read_weights(weights)
     absent = [key for key in ("model", "voxels", "class_names") if key not in facts]
     if absent:
@@ -86,7 +112,7 @@ def load_predictor(weights: str | Path) -> Predictor:
     network = build(_resolve(facts["model"], str(weights)))
     check_facts(facts, {"neurons": neuron_facts(network)}, str(weights))
     load_strictly(network, tensors, str(weights))
-    return Predictor(network, facts)
+    return network, facts
 
 
 def _resolve(node: Any, source: str) -> Any:

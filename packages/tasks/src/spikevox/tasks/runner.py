@@ -13,12 +13,10 @@ from mmengine.dist import get_rank, get_world_size, is_distributed, is_main_proc
 from mmengine.evaluator import Evaluator
 from torch.utils.data import DataLoader
 
-from spikevox.encoding import collate
 from spikevox.tasks.build import build
 from spikevox.tasks.checkpoint import load_weights, versions
-from spikevox.tasks.classification.metric import ClassificationMetric
 from spikevox.tasks.config import to_plain
-from spikevox.tasks.datasets.base import PointDataset
+from spikevox.tasks.datasets.base import VoxelDataset
 from spikevox.tasks.distillation import Distillation
 from spikevox.tasks.errors import ConfigError
 from spikevox.tasks.health import FiniteCheck, NeuronHealth, StateReset
@@ -61,6 +59,7 @@ def build_runner(
     val = _dataset(config["val_dataloader"])[0] if "val_dataloader" in config else None
     batch_size = train_options["batch_size"]
     loop = dict(config["train_cfg"])
+    metric = config["model"]["type"].metric
     custom_hooks = [dict(hook) for hook in config.get("custom_hooks", [])]
     if "distillation" in config:
         custom_hooks.append(_distillation(config, train))
@@ -78,7 +77,7 @@ def build_runner(
         train_cfg={"type": TrainLoop, **loop},
         val_dataloader=None if val is None else _loader(val, batch_size, seed, shuffle=False),
         val_cfg=None if val is None else {},
-        val_evaluator=None if val is None else Evaluator([ClassificationMetric(len(val.class_names))]),
+        val_evaluator=None if val is None else Evaluator([metric(len(val.class_names))]),
         optim_wrapper=dict(config["optim_wrapper"]),
         param_scheduler=[dict(s) for s in config.get("param_scheduler", [])],
         default_hooks={"timer": None, "logger": None, "checkpoint": None, "sampler_seed": None},
@@ -89,7 +88,7 @@ def build_runner(
         resume=resume,
         experiment_name="spikevox",
     )
-    runner.best, runner.validation, runner.progress = {}, {}, progress
+    runner.best, runner.validation, runner.progress, runner.score = {}, {}, progress, metric.score
     runner.facts = describe(config, train)
     if weights is not None:
         # Now, while nothing of an earlier training in the folder has been removed.
@@ -97,7 +96,7 @@ def build_runner(
     return runner
 
 
-def describe(config: Mapping[str, Any], dataset: PointDataset) -> dict[str, Any]:
+def describe(config: Mapping[str, Any], dataset: VoxelDataset) -> dict[str, Any]:
     """What the weights of an experiment carry: network, input, classes, data, seed, versions, the whole config."""
     plain = to_plain(config)
     return {
@@ -112,7 +111,7 @@ def describe(config: Mapping[str, Any], dataset: PointDataset) -> dict[str, Any]
     }
 
 
-def _distillation(config: Mapping[str, Any], dataset: PointDataset) -> Distillation:
+def _distillation(config: Mapping[str, Any], dataset: VoxelDataset) -> Distillation:
     options = dict(config["distillation"])
     teacher = build(dict(config["model"]))
     load_weights(teacher, options.pop("weights"), describe(config, dataset))
@@ -137,11 +136,11 @@ def _leave_processes() -> None:
         time.sleep(0.5)
 
 
-def _dataset(options: Mapping[str, Any]) -> tuple[PointDataset, Mapping[str, Any]]:
+def _dataset(options: Mapping[str, Any]) -> tuple[VoxelDataset, Mapping[str, Any]]:
     return build(options["dataset"]), options
 
 
-def _loader(dataset: PointDataset, batch_size: int, seed: int, *, shuffle: bool, workers: int = 0) -> DataLoader:
+def _loader(dataset: VoxelDataset, batch_size: int, seed: int, *, shuffle: bool, workers: int = 0) -> DataLoader:
     rank, world_size = get_rank(), get_world_size()
     sampler = EpochBatchSampler(len(dataset), batch_size, shuffle=shuffle, seed=seed, rank=rank, world_size=world_size)
     # Forked workers would hang in MinkowskiEngine.
@@ -149,7 +148,7 @@ def _loader(dataset: PointDataset, batch_size: int, seed: int, *, shuffle: bool,
     return DataLoader(
         dataset,
         batch_sampler=sampler,
-        collate_fn=collate,
+        collate_fn=dataset.training_batch if shuffle else dataset.validation_batch,
         num_workers=workers,
         multiprocessing_context=context,
         # A spawned worker takes seconds to start: not at every epoch.

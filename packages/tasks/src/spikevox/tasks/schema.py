@@ -47,7 +47,7 @@ RESERVED = (
 _SECTIONS: dict[str, dict[str, int | None]] = {
     "train_dataloader": {"batch_size": 1, "num_workers": 0, "dataset": None},
     "val_dataloader": {"batch_size": 1, "dataset": None},
-    "test_dataloader": {"batch_size": 1, "dataset": None},
+    "test_dataloader": {"batch_size": 1, "fragments": 1, "dataset": None},
     "train_cfg": {"max_epochs": 1, "val_interval": 1},
     "randomness": {"seed": 0, "deterministic": None},
     "spike_rate": {"target": None, "weight": None, "over": None, "ramp": None},
@@ -196,7 +196,7 @@ def _passed_on(kind: type) -> set[str]:
     """Keywords that are read on behalf of a class. Told by the names of its bases: to import them takes seconds."""
     bases = {base.__name__ for base in kind.__mro__}
     families = {
-        "PointDataset": _PIPELINE,
+        "VoxelDataset": _PIPELINE,
         "BaseOptimWrapper": _OPTIM_WRAPPER,
         "_ParamScheduler": _SCHEDULER,
         "Hook": _HOOK,

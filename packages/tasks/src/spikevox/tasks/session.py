@@ -1,6 +1,8 @@
-"""What the verbs do: train, score, predict, baseline."""
+"""What the verbs do: train for all networks; score, predict, baseline for classifiers."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,11 +11,12 @@ import torch
 from torch import nn
 
 from spikevox.encoding import collate
+from spikevox.tasks.atomic import write_atomically
 from spikevox.tasks.build import build
 from spikevox.tasks.checkpoint import load_weights, versions
 from spikevox.tasks.classification.baseline import Baseline, forest_baseline
 from spikevox.tasks.classification.scoring import Evaluation, evaluate
-from spikevox.tasks.datasets.base import PointDataset
+from spikevox.tasks.datasets.base import PointDataset, VoxelDataset
 from spikevox.tasks.datasets.points import read_points
 from spikevox.tasks.errors import ConfigError
 from spikevox.tasks.predictor import Predictor
@@ -68,13 +71,22 @@ class Scored(NamedTuple):
         return "\n".join(lines)
 
 
+def verbs(config: Mapping[str, Any]) -> Any:
+    """The module that scores and predicts for the network of a config; its class names it.
+
+    Such a module has ``score(config, weights, votes=)``, ``save_figures(scored, folder)``, ``baseline(config)`` and
+    ``predict_into(config, weights, paths, folder)``, as this one does.
+    """
+    return import_module(config["model"]["type"].session)
+
+
 def train(runner: Runner) -> None:
     """Trains, and leaves ``weights.safetensors``, ``best.safetensors`` and ``training.json`` in the work folder."""
     runner.train()
 
 
 def load_network(
-    config: Mapping[str, Any], weights: str | Path, dataset: PointDataset
+    config: Mapping[str, Any], weights: str | Path, dataset: VoxelDataset
 ) -> tuple[nn.Module, dict[str, Any]]:
     """The config's network with weights whose description fits it, and that description.
 
@@ -92,7 +104,7 @@ def score(config: Mapping[str, Any], weights: str | Path, *, votes: int = 1) -> 
         ConfigError: no test split, or votes without ``vote_transforms``.
         CheckpointError: the weights do not fit the config.
     """
-    options = _test_options(config)
+    options = test_options(config)
     if votes > 1:
         if "vote_transforms" not in config:
             raise ConfigError("votes need vote_transforms in the config: the random views whose scores are averaged.")
@@ -106,7 +118,12 @@ def score(config: Mapping[str, Any], weights: str | Path, *, votes: int = 1) -> 
     return Scored(evaluation, dataset, network, facts, votes, split)
 
 
-def _test_options(config: Mapping[str, Any]) -> dict[str, Any]:
+def test_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The test split's data set as it stands in a config.
+
+    Raises:
+        ConfigError: there is none.
+    """
     if "test_dataloader" not in config:
         raise ConfigError("the config has no test_dataloader: there is no split to score.")
     return dict(config["test_dataloader"]["dataset"])
@@ -142,11 +159,11 @@ def _spikes(scored: Scored, row: int) -> dict[str, Any]:
 
 def predict(config: Mapping[str, Any], weights: str | Path, paths: Sequence[str]) -> list[dict[str, Any]]:
     """Class and scores of files, of all clouds in folders, or of the test split where no path is given."""
-    dataset = build(_test_options(config))
+    dataset = build(test_options(config))
     network, facts = load_network(config, weights, dataset)
     predictor = Predictor(network, {**describe(config, dataset), **facts})
     if paths:
-        files = [file for path in paths for file in _clouds(Path(path))]
+        files = [file for path in paths for file in clouds_of(Path(path))]
         clouds = ((read_points(file).points, str(file)) for file in files)
     else:
         clouds = ((np.asarray(points), name) for points, _, name in (dataset.read(i) for i in range(len(dataset))))
@@ -165,7 +182,27 @@ def predict(config: Mapping[str, Any], weights: str | Path, paths: Sequence[str]
     return rows
 
 
-def _clouds(path: Path) -> list[Path]:
+def predict_into(
+    config: Mapping[str, Any], weights: str | Path, paths: Sequence[str], folder: str | Path
+) -> Iterator[str]:
+    """Writes what :func:`predict` returns to ``predictions.json``.
+
+    Yields:
+        Lines about the first predictions, and one about the file.
+    """
+    rows = predict(config, weights, paths)
+    target = Path(folder) / "predictions.json"
+    write_atomically(target, (json.dumps(rows, indent=2) + "\n").encode())
+    yield from (f"{row['source']}: {row['label']} ({row['score']:.2f})" for row in rows[:20])
+    yield f"{len(rows)} predictions: {target}"
+
+
+def clouds_of(path: Path) -> list[Path]:
+    """The file, or all clouds in a folder.
+
+    Raises:
+        ConfigError: a folder without clouds.
+    """
     if not path.is_dir():
         return [path]
     files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _CLOUDS)
@@ -183,4 +220,4 @@ def baseline(config: Mapping[str, Any]) -> Baseline:
     if "val_dataloader" not in config:
         raise ConfigError("the forest's features are chosen on a validation split: the config has no val_dataloader.")
     train_split, validation = (build(config[f"{name}_dataloader"]["dataset"]) for name in ("train", "val"))
-    return forest_baseline(train_split, validation, build(_test_options(config)))
+    return forest_baseline(train_split, validation, build(test_options(config)))

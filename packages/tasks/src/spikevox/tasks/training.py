@@ -55,12 +55,21 @@ class TrainLoop(EpochBasedTrainLoop):
 
 
 class Runner(mmengine.runner.Runner):
-    """mmengine's runner with checkpoints of plain types that hold all that a bit-equal resume needs."""
+    """mmengine's runner with checkpoints of plain types that hold all that a bit-equal resume needs.
+
+    Attributes:
+        facts: what the weights say of themselves.
+        best: figure and epoch of the best validation.
+        validation: figures of the last one.
+        progress: the bar.
+        score: the figure of a validation that the best is chosen by; the model's metric names it.
+    """
 
     facts: dict[str, Any]
     best: dict[str, Any]
     validation: dict[str, float]
     progress: ProgressBar
+    score: str
 
     @property
     def network(self) -> torch.nn.Module:
@@ -190,9 +199,10 @@ class Runner(mmengine.runner.Runner):
     def keep_validation(self, metrics: Mapping[str, float]) -> None:
         """Remembers the figures, and stores the weights of the best validation so far; the first of equals stays."""
         self.validation = {name: float(value) for name, value in metrics.items()}
-        if metrics["accuracy"] <= self.best.get("accuracy", -1.0) or not is_main_process():
+        score = float(metrics[self.score])
+        if score <= self.best.get(self.score, -1.0) or not is_main_process():
             return
-        self.best = {"accuracy": float(metrics["accuracy"]), "epoch": self.epoch}
+        self.best = {self.score: score, "epoch": self.epoch}
         facts = self.facts | {"epoch": self.epoch}
         save_weights(Path(self.work_dir) / BEST_WEIGHTS, self.network, facts, tensors=self.weights())
 

@@ -23,6 +23,11 @@ class Baseline(NamedTuple):
     validation: dict[str, float]
     accuracy: float
 
+    def table(self) -> str:
+        """Figures as text."""
+        lines = [f"forest of 500 trees on {self.features}: accuracy {self.accuracy:.4f}"]
+        return "\n".join([*lines, *(f"  {name}: {value:.4f} on validation" for name, value in self.validation.items())])
+
 
 def occupancy(points: NDArray[np.floating]) -> NDArray[np.float32]:
     """Share of the points in each cell of an 8x8x8 grid over the cloud's box: (512,)."""

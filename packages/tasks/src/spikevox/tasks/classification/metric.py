@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
@@ -58,9 +58,13 @@ class ClassificationMetric(BaseMetric):
 
     Args:
         num_classes: number of classes.
+
+    Attributes:
+        score: the figure whose best validation is kept.
     """
 
     default_prefix = ""
+    score: ClassVar[str] = "accuracy"
 
     def __init__(self, num_classes: int) -> None:
         super().__init__(collect_device="cpu")

@@ -1,6 +1,6 @@
 """Classifier: encoder, linear head on the membrane, mean of the logits over a sample's sites."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from mmengine.model import BaseModel
@@ -11,6 +11,7 @@ from spikevox.encoding.report import VoxelReport
 from spikevox.layers import GlobalMeanPool, Linear, SparseTensor
 from spikevox.layers.all_reduce import all_reduce_sum
 from spikevox.tasks.build import build
+from spikevox.tasks.classification.metric import ClassificationMetric
 from spikevox.tasks.errors import ConfigError
 
 IGNORE_LABEL = -1
@@ -26,12 +27,19 @@ class Classifier(BaseModel):
         time_steps: T; above 1 the voxel features are presented T times (direct coding) and logits are averaged.
         backend: of the sparse tensors, see :mod:`spikevox.layers.backends`.
 
+    Attributes:
+        metric: scores a validation.
+        session: module whose functions the command calls.
+
     Example:
         >>> from spikevox.layers.backbones import Encoder
         >>> network = Classifier(Encoder("T", in_channels=6), num_classes=40)
         >>> sum(p.numel() for p in network.parameters())
         1874216
     """
+
+    metric: ClassVar[type[ClassificationMetric]] = ClassificationMetric
+    session: ClassVar[str] = "spikevox.tasks.session"
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from spikevox.encoding.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from spikevox.tasks.datasets.base import PointDataset, PointPipeline
+    from spikevox.tasks.datasets.base import PointDataset, PointPipeline, VoxelDataset
     from spikevox.tasks.datasets.frame import Boxes, LidarFrame
     from spikevox.tasks.datasets.kitti import KittiObjects, write_kitti_frame
     from spikevox.tasks.datasets.kitti_calibration import KittiCalibration, crop_to_view
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from spikevox.tasks.datasets.restricted_pickle import read_table
     from spikevox.tasks.datasets.sampling import farthest_points, sample_surface
     from spikevox.tasks.datasets.scan import Scanner
+    from spikevox.tasks.datasets.segmentation import LabelledBatch, LabelledCloud, LabelledFrames, SegmentationDataset
     from spikevox.tasks.datasets.semantickitti import SemanticKitti, write_semantickitti
     from spikevox.tasks.datasets.shapes import GeneratedShapes
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "base": ("PointDataset", "PointPipeline"),
+        "base": ("PointDataset", "PointPipeline", "VoxelDataset"),
         "frame": ("Boxes", "LidarFrame"),
         "kitti": ("KittiObjects", "write_kitti_frame"),
         "kitti_calibration": ("KittiCalibration", "crop_to_view"),
@@ -43,6 +44,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "restricted_pickle": ("read_table",),
         "sampling": ("farthest_points", "sample_surface"),
         "scan": ("Scanner",),
+        "segmentation": ("LabelledBatch", "LabelledCloud", "LabelledFrames", "SegmentationDataset"),
         "semantickitti": ("SemanticKitti", "write_semantickitti"),
         "shapes": ("GeneratedShapes",),
     },

@@ -1,7 +1,7 @@
 """What all data sets share: from points to voxels, the same sample for the same seed, epoch and index."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from spikevox.encoding import VoxelGrid, Voxels, voxelize
+from spikevox.encoding import VoxelGrid, Voxels, collate, voxelize
 from spikevox.tasks.errors import ConfigError
 from spikevox.tasks.transforms import build_transform
 
@@ -64,15 +64,41 @@ class PointPipeline:
         """Voxels of one cloud (P, len(columns))."""
         for transform in self.transforms:
             points = transform(points, self.columns, generator)
+        return self.voxelize(points, generator, label=label, source=source)
+
+    def transform(
+        self, points: NDArray[np.floating], labels: NDArray[np.int64], generator: np.random.Generator
+    ) -> tuple[NDArray[np.floating], NDArray[np.int64]]:
+        """Transformed points (P, len(columns)) and their labels (P,), of which a transform may drop some."""
+        if not self.transforms:
+            return points, labels
+        # One more column, exact below 2^24 also in float32: labels go where their points go.
+        table = np.column_stack([points, labels.astype(points.dtype)])
+        for transform in self.transforms:
+            table = transform(table, (*self.columns, "label"), generator)
+        return table[:, :-1], table[:, -1].astype(np.int64)
+
+    def voxelize(
+        self,
+        points: NDArray[np.floating],
+        generator: np.random.Generator,
+        *,
+        label: int | None = None,
+        labels: NDArray[np.int64] | None = None,
+        reduce: str | None = None,
+        source: str = "point cloud",
+    ) -> Voxels:
+        """Voxels of transformed points (P, len(columns)), with labels (P,) where they have them."""
         margin = tuple(generator.uniform(0, self.random_margin, 3)) if self.random_margin else None
         return voxelize(
             points,
             self.grid,
             columns=self.columns,
             features=self.features,
-            reduce=self.reduce,
+            reduce=self.reduce if reduce is None else reduce,  # type: ignore[arg-type]
             generator=generator,
             label=label,
+            labels=labels,
             margin=margin,
             source=source,
         )
@@ -89,20 +115,27 @@ class PointPipeline:
         }
 
 
-class PointDataset(Dataset[Voxels]):
-    """Base of data sets of labelled clouds.
+class VoxelDataset(Dataset[Voxels]):
+    """Base of all data sets of clouds that become voxels.
 
-    A subclass sets ``class_names``, and ``name`` where that of the class is not enough, and defines ``__len__`` and
-    ``read``. Everything random in a sample is drawn from a generator of (seed, epoch, index) alone, so that neither workers
-    nor a resumed run change it.
+    Everything random in a sample is drawn from a generator of (seed, epoch, index) alone, so that neither workers nor a
+    resumed run change it.
 
     Args:
         seed: of the samples' random transforms.
         **pipeline: see :class:`PointPipeline`.
+
+    Attributes:
+        name: that of the class, where a subclass does not choose another.
+        class_names: names of the classes.
+        training_batch: makes a batch of samples for a step of training.
+        validation_batch: makes a batch of samples for validation.
     """
 
     name: str = ""
     class_names: tuple[str, ...] = ()
+    training_batch: Callable[[Any], Any] = staticmethod(collate)
+    validation_batch: Callable[[Any], Any] = staticmethod(collate)
 
     def __init__(self, *, seed: int = 0, **pipeline: Any) -> None:
         self.seed = seed
@@ -117,17 +150,32 @@ class PointDataset(Dataset[Voxels]):
     def __len__(self) -> int:
         raise NotImplementedError
 
+    def _draw(self, key: int | tuple[int, int]) -> tuple[int, np.random.Generator]:
+        """Index and generator of a sample; ``key`` is an index, or (index, epoch)."""
+        index, epoch = key if isinstance(key, tuple) else (key, 0)
+        if not 0 <= index < len(self):
+            raise IndexError(f"sample {index} of {len(self)}.")
+        return index, np.random.default_rng([self.seed, epoch, index])
+
+
+class PointDataset(VoxelDataset):
+    """Base of data sets of labelled clouds.
+
+    A subclass sets ``class_names``, and ``name`` where that of the class is not enough, and defines ``__len__`` and
+    ``read``.
+
+    Args:
+        **options: see :class:`VoxelDataset`.
+    """
+
     def read(self, index: int) -> tuple[NDArray[np.floating], int | None, str]:
         """Points (P, columns), class and name of one sample."""
         raise NotImplementedError
 
     def __getitem__(self, key: int | tuple[int, int]) -> Voxels:
         """One sample; ``key`` is an index, or (index, epoch) to draw the epoch's random transforms."""
-        index, epoch = key if isinstance(key, tuple) else (key, 0)
-        if not 0 <= index < len(self):
-            raise IndexError(f"sample {index} of {len(self)}.")
+        index, generator = self._draw(key)
         points, label, source = self.read(index)
-        generator = np.random.default_rng([self.seed, epoch, index])
         return self.pipeline(points, generator, label=label, source=source)
 
     def labels(self) -> NDArray[np.int64]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from spikevox.encoding.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from spikevox.tasks.transforms.mix3d import mix_samples
     from spikevox.tasks.transforms.rigid import (
         TRANSFORMS,
         DropPoints,
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
         Shift,
         Transform,
         build_transform,
+        linear_map,
     )
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "mix3d": ("mix_samples",),
         "rigid": (
             "TRANSFORMS",
             "DropPoints",
@@ -32,6 +35,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "Shift",
             "Transform",
             "build_transform",
-        )
+            "linear_map",
+        ),
     },
 )

@@ -1,7 +1,8 @@
 """Transforms of a cloud: deterministic ones that always apply, and random ones for training.
 
 Each takes points (P, C), the names of their columns and a generator, and returns new points. Columns ``normal_x``,
-``normal_y``, ``normal_z`` turn with the coordinates; other columns pass.
+``normal_y``, ``normal_z`` turn with the coordinates; other columns pass. Labels of points travel as one more column, so that
+they stay with their points through a transform that drops points or changes their order.
 """
 
 from collections.abc import Sequence
@@ -27,8 +28,8 @@ class Transform:
         raise NotImplementedError
 
 
-def _linear(points: Points, columns: Sequence[str], matrix: NDArray[np.floating]) -> Points:
-    """Applies a 3x3 matrix to coordinates, and its inverse transpose to unit normals."""
+def linear_map(points: Points, columns: Sequence[str], matrix: NDArray[np.floating]) -> Points:
+    """New points: a 3x3 matrix applied to coordinates, and its inverse transpose to unit normals."""
     result = points.copy()
     result[:, :3] = points[:, :3] @ matrix.T
     if all(name in columns for name in _NORMAL):
@@ -74,7 +75,7 @@ class RotateZ(Transform):
         """Draws one angle."""
         turn = generator.uniform(-self.angle, self.angle)
         c, s = np.cos(turn), np.sin(turn)
-        return _linear(points, columns, np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]))
+        return linear_map(points, columns, np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]))
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Scale(Transform):
     def __call__(self, points: Points, columns: Sequence[str], generator: np.random.Generator) -> Points:
         """Draws one factor, or three."""
         factors = generator.uniform(1 - self.amount, 1 + self.amount, 3 if self.each_axis else 1)
-        return _linear(points, columns, np.diag(np.broadcast_to(factors, 3)))
+        return linear_map(points, columns, np.diag(np.broadcast_to(factors, 3)))
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class Flip(Transform):
     def __call__(self, points: Points, columns: Sequence[str], generator: np.random.Generator) -> Points:
         """Draws two signs."""
         signs = np.append(generator.choice([-1.0, 1.0], 2), 1.0)
-        return _linear(points, columns, np.diag(signs))
+        return linear_map(points, columns, np.diag(signs))
 
 
 @dataclass(frozen=True)

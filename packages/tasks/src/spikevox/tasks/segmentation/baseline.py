@@ -1,0 +1,193 @@
+"""The classical yardstick: a forest that labels voxels by hand-made features of their surroundings at two scales."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.neighbors import KDTree
+
+from spikevox.encoding import Voxels
+from spikevox.tasks.datasets.base import PointPipeline
+from spikevox.tasks.datasets.segmentation import SegmentationDataset
+from spikevox.tasks.segmentation.inference import most_likely, point_scores
+from spikevox.tasks.segmentation.metric import SegmentationResult, count_pairs, segmentation_result
+
+SCALES = (12, 48)  # neighbours
+COLUMN = 2.0  # metres, edge of the columns of air that heights are taken in
+
+
+class PointBaseline(NamedTuple):
+    """Result of the forest.
+
+    Attributes:
+        features: the feature set that validation chose.
+        validation: mIoU on the points of the validation split, by feature set.
+        miou: on the test split, trained on training and validation.
+        accuracy: on the test split.
+        iou: by class, NaN for one that does not occur.
+    """
+
+    features: str
+    validation: dict[str, float]
+    miou: float
+    accuracy: float
+    iou: tuple[float, ...]
+
+    def table(self) -> str:
+        """Figures as text."""
+        lines = [f"forest of 500 trees on {self.features}: mIoU {self.miou:.4f}, accuracy {self.accuracy:.4f}"]
+        lines += [f"  {name}: mIoU {value:.4f} on validation" for name, value in self.validation.items()]
+        return "\n".join(lines)
+
+
+def heights(xyz: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Height, that above the lowest and below the highest voxel of its column, distance from the origin, and ``values``.
+
+    Args:
+        xyz: (V, 3) mean of the points of each voxel, in metres.
+        values: (V, K) further values of each voxel, such as intensity and number of points.
+
+    Returns:
+        (V, 4 + K).
+    """
+    _, column = np.unique(np.floor(xyz[:, :2] / COLUMN), axis=0, return_inverse=True)
+    low, high = np.full(len(xyz), np.inf), np.full(len(xyz), -np.inf)
+    np.minimum.at(low, column, xyz[:, 2])
+    np.maximum.at(high, column, xyz[:, 2])
+    z = xyz[:, 2]
+    parts = [z, z - low[column], high[column] - z, np.linalg.norm(xyz[:, :2], axis=1), *values.T]
+    return np.column_stack(parts).astype(np.float32)
+
+
+def surroundings(xyz: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Form of the 12 and the 48 nearest voxels (Weinmann et al. 2015), and the means of their ``values``.
+
+    Of each scale: distance of the last one, linearity, planarity, scattering, variance, upright share of the normal, height
+    above the lowest and below the highest of them.
+
+    Args:
+        xyz: as for :func:`heights`.
+        values: as for :func:`heights`.
+
+    Returns:
+        (V, 2 (8 + K)).
+    """
+    tree = KDTree(xyz)
+    parts: list[NDArray[np.float64]] = []
+    for scale in SCALES:
+        distance, near = tree.query(xyz, min(scale, len(xyz)))
+        centred = xyz[near] - xyz[near].mean(axis=1, keepdims=True)
+        spread, axes = np.linalg.eigh(np.einsum("nki,nkj->nij", centred, centred) / near.shape[1])
+        total = np.maximum(spread.sum(axis=1), 1e-12)
+        z = xyz[near][..., 2]
+        parts += [
+            distance[:, -1],
+            (spread[:, 2] - spread[:, 1]) / total,
+            (spread[:, 1] - spread[:, 0]) / total,
+            spread[:, 0] / total,
+            total,
+            np.abs(axes[:, 2, 0]),
+            xyz[:, 2] - z.min(axis=1),
+            z.max(axis=1) - xyz[:, 2],
+            *values[near].mean(axis=1).T,
+        ]
+    return np.column_stack(parts).astype(np.float32)
+
+
+def both(xyz: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """:func:`heights` and :func:`surroundings` side by side."""
+    return np.hstack([heights(xyz, values), surroundings(xyz, values)])
+
+
+FEATURES: dict[str, Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float32]]] = {
+    "heights": heights,
+    "surroundings": surroundings,
+    "both": both,
+}
+
+
+class _Cloud(NamedTuple):
+    """Voxels of a cloud with the mean of their points, and what leads back to these."""
+
+    voxels: Voxels
+    xyz: NDArray[np.floating]
+    labels: NDArray[np.int64] | None
+    tables: dict[str, NDArray[np.float32]]
+
+
+def point_forest(
+    train: SegmentationDataset,
+    validation: SegmentationDataset,
+    test: SegmentationDataset,
+    *,
+    trees: int = 500,
+    rows: int = 9000,
+    seed: int = 0,
+) -> PointBaseline:
+    """Scores of the best of three feature sets, chosen on the validation split and trained on all the rest.
+
+    The forest labels the voxels of the data sets' grid; a point has the label of its voxel, or of the nearest one.
+
+    Args:
+        train: training split; its random transforms are not used.
+        validation: validation split, chooses the features and then joins the training.
+        test: test split.
+        trees: of the forest.
+        rows: most labelled voxels of a cloud that a forest is trained on, drawn at random.
+        seed: of the forest and of the voxels drawn.
+
+    Raises:
+        ConfigError: a split without labels.
+    """
+    splits = [[_cloud(data, index) for index in range(len(data))] for data in (train, validation, test)]
+    classes = len(train.class_names)
+    scores = {}
+    for name in FEATURES:
+        forest = _fit(splits[0], name, trees, rows, seed)
+        scores[name] = _score(forest, splits[1], name, classes).miou
+    best = max(scores, key=lambda name: scores[name])
+    result = _score(_fit([*splits[0], *splits[1]], best, trees, rows, seed), splits[2], best, classes)
+    return PointBaseline(best, scores, result.miou, result.accuracy, tuple(result.iou.tolist()))
+
+
+def _cloud(data: SegmentationDataset, index: int) -> _Cloud:
+    frame = data.read(index)
+    columns = data.pipeline.columns
+    further = tuple(name for name in columns[3:] if not name.startswith("normal_"))
+    pipeline = PointPipeline(
+        grid=data.pipeline.grid, columns=columns, features=("xyz", *further, "count"), reduce="mean"
+    )
+    points, labels = data.points(frame), data.classes(frame)
+    voxels = pipeline.voxelize(points, np.random.default_rng(0), labels=labels, source=frame.source)
+    xyz, values = np.split(voxels.features.astype(np.float64), [3], axis=1)
+    tables = {name: feature(xyz, values) for name, feature in FEATURES.items()} if len(voxels) else {}
+    return _Cloud(voxels, points[:, :3], labels, tables)
+
+
+def _fit(clouds: Sequence[_Cloud], name: str, trees: int, rows: int, seed: int) -> RandomForestClassifier:
+    generator = np.random.default_rng(seed)
+    tables, labels = [], []
+    for cloud in clouds:
+        if cloud.voxels.labels is None or not len(cloud.voxels):
+            continue
+        known = np.flatnonzero(cloud.voxels.labels >= 0)
+        chosen = generator.permutation(known)[:rows]
+        tables.append(cloud.tables[name][chosen])
+        labels.append(cloud.voxels.labels[chosen])
+    forest = RandomForestClassifier(
+        trees, min_samples_leaf=2, class_weight="balanced_subsample", random_state=seed, n_jobs=-1
+    )
+    return forest.fit(np.concatenate(tables), np.concatenate(labels))
+
+
+def _score(forest: RandomForestClassifier, clouds: Sequence[_Cloud], name: str, classes: int) -> SegmentationResult:
+    pairs = np.zeros((classes, classes + 1), dtype=np.int64)
+    for cloud in clouds:
+        scores = np.zeros((len(cloud.voxels), classes))
+        if len(cloud.voxels):
+            scores[:, forest.classes_] = forest.predict_proba(cloud.tables[name])
+        predicted = most_likely(point_scores(scores, cloud.voxels, cloud.xyz))
+        pairs += count_pairs(predicted, cloud.labels, classes, source=cloud.voxels.source)
+    return segmentation_result(pairs)
