@@ -10,7 +10,7 @@ from spikevox.tasks.runner import build_runner
 APPS = Path(__file__).resolve().parents[2] / "apps"
 # The experiments on ModelNet40 have their own tests.
 CONFIGS = sorted(path for path in APPS.glob("*/*.py") if not path.name.startswith("classify_40"))
-NEEDS = {"modelnet": "modelnet10"}
+NEEDS = {"modelnet": "modelnet10", "pandaset": "pandaset"}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: f"{p.parent.name}/{p.stem}")

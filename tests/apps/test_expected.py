@@ -7,11 +7,11 @@ import pytest
 
 from spikevox.tasks.config import load_config
 from spikevox.tasks.runner import build_runner
-from spikevox.tasks.session import score
+from spikevox.tasks.session import verbs
 from spikevox.tasks.training import WEIGHTS
 
 APPS = Path(__file__).resolve().parents[2] / "apps"
-NEEDS = {"modelnet": "modelnet10"}
+NEEDS = {"modelnet": "modelnet10", "pandaset": "pandaset"}
 TABLES = [
     (path.parent, name, table)
     for path in sorted(APPS.glob("*/expected.toml"))
@@ -27,7 +27,8 @@ def named(shipped):
 
 
 def check(folder, name, table, weights):
-    figures = score(load_config(folder / f"{name}.py"), weights).figures(name)
+    config = load_config(folder / f"{name}.py")
+    figures = verbs(config).score(config, weights).figures(name)
     assert abs(figures[table["metric"]] - table["value"]) <= table["tolerance"], figures
 
 

@@ -11,6 +11,7 @@ from spikevox.tasks.transforms import (
     NormaliseSphere,
     RotateZ,
     Scale,
+    ScaleColumns,
     Shift,
     build_transform,
 )
@@ -99,3 +100,16 @@ def test_transforms_are_built_by_class_or_name():
         build_transform({"type": "RotateZ", "angel": 0.5})
     with pytest.raises(ConfigError, match="angle must lie in"):
         RotateZ(7)
+
+
+def test_columns_are_scaled_and_coordinates_are_not():
+    points = np.array([[1.0, 2.0, 3.0, 100.0, 7.0]])
+    columns = ("x", "y", "z", "intensity", "ring")
+    scaled = ScaleColumns({"intensity": 0.1})(points, columns, np.random.default_rng(0))
+    np.testing.assert_allclose(scaled, [[1, 2, 3, 10, 7]])
+    assert points[0, 3] == 100.0
+    with pytest.raises(ConfigError, match="there is no column 'speed' to scale; there are x, y, z"):
+        ScaleColumns({"speed": 2.0})(points, columns, np.random.default_rng(0))
+    for factors in ({"x": 2.0}, {"intensity": np.inf}):
+        with pytest.raises(ConfigError, match="factors must be finite and of columns that are not coordinates"):
+            ScaleColumns(factors)

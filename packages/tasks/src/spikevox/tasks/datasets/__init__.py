@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from spikevox.tasks.datasets.pandaset import PandaSet, write_pandaset_frame
     from spikevox.tasks.datasets.points import PointFile, read_points
     from spikevox.tasks.datasets.prepare import Prepared, prepare_modelnet
+    from spikevox.tasks.datasets.region import LabelledSide
     from spikevox.tasks.datasets.restricted_pickle import read_table
     from spikevox.tasks.datasets.sampling import farthest_points, sample_surface
     from spikevox.tasks.datasets.scan import Scanner
@@ -41,6 +42,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "pandaset": ("PandaSet", "write_pandaset_frame"),
         "points": ("PointFile", "read_points"),
         "prepare": ("Prepared", "prepare_modelnet"),
+        "region": ("LabelledSide",),
         "restricted_pickle": ("read_table",),
         "sampling": ("farthest_points", "sample_surface"),
         "scan": ("Scanner",),

@@ -5,7 +5,7 @@ Each takes points (P, C), the names of their columns and a generator, and return
 they stay with their points through a transform that drops points or changes their order.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -59,6 +59,34 @@ class NormaliseSphere(Transform):
         radius = float(np.sqrt((result[:, :3] ** 2).sum(axis=1)).max())
         if radius > 0:
             result[:, :3] /= radius
+        return result
+
+
+@dataclass(frozen=True)
+class ScaleColumns(Transform):
+    """Multiplies columns that are not coordinates, such as an intensity that counts from 0 to 255.
+
+    Args:
+        factors: factor of each column by name.
+
+    Raises:
+        ConfigError: a coordinate, a factor that is not finite, or, when it is called, a column that is not there.
+    """
+
+    factors: Mapping[str, float]
+    augments: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if not all(np.isfinite(factor) for factor in self.factors.values()) or {"x", "y", "z"} & set(self.factors):
+            raise ConfigError(f"factors must be finite and of columns that are not coordinates, got {dict(self.factors)}.")
+
+    def __call__(self, points: Points, columns: Sequence[str], generator: np.random.Generator) -> Points:
+        """Uses no random numbers."""
+        result = points.copy()
+        for name, factor in self.factors.items():
+            if name not in columns:
+                raise ConfigError(f"there is no column {name!r} to scale; there are {', '.join(columns)}.")
+            result[:, list(columns).index(name)] *= factor
         return result
 
 
@@ -147,7 +175,7 @@ class DropPoints(Transform):
         return points[generator.permutation(len(points))[:kept]]
 
 
-TRANSFORMS = {t.__name__: t for t in (NormaliseSphere, RotateZ, Scale, Shift, Flip, Jitter, DropPoints)}
+TRANSFORMS = {t.__name__: t for t in (NormaliseSphere, ScaleColumns, RotateZ, Scale, Shift, Flip, Jitter, DropPoints)}
 
 
 def build_transform(value: Any) -> Transform:
