@@ -109,6 +109,7 @@ class Reader:
 
     def __init__(self, count=5):
         self.count = count
+        self.frames = [f"07/{index:06d}" for index in range(count)]
 
     def __len__(self):
         return self.count
@@ -126,6 +127,7 @@ def test_any_reader_becomes_a_data_set():
     data = LabelledFrames({"type": Reader, "count": 4}, indices=(3, 1), classes=CLASSES, **OPTIONS)
     assert len(data) == 2
     assert data.name == "Reader"
+    assert data.frame_name(1, data.read(1)) == "07/000001"
     assert data.class_names == own.class_names
     assert data.class_map == own.class_map
     assert data.raw_labels == (252, 40, 50)

@@ -93,6 +93,10 @@ class SegmentationDataset(VoxelDataset):
         """The frame of an index."""
         raise NotImplementedError
 
+    def frame_name(self, index: int, frame: LidarFrame) -> str:
+        """What files about the frame of an index are called after: its source."""
+        return frame.source
+
     def points(self, frame: LidarFrame) -> NDArray[np.float32]:
         """(P, len(columns)) the columns of a frame that the network reads.
 
@@ -151,9 +155,11 @@ class FrameReader(Protocol):
 
     Attributes:
         label_names: number of each point label to its name.
+        frames: names of the frames, in order.
     """
 
     label_names: Mapping[int, str]
+    frames: Sequence[str]
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -220,3 +226,7 @@ class LabelledFrames(SegmentationDataset):
     def read(self, index: int) -> LidarFrame:
         """The frame of an index."""
         return self.frames.frame(self.indices[index])
+
+    def frame_name(self, index: int, frame: LidarFrame) -> str:
+        """What the reader calls the frame, such as sequence and number."""
+        return self.frames.frames[self.indices[index]]
