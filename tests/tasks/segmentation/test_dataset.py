@@ -1,4 +1,5 @@
 import re
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -7,7 +8,9 @@ from hypothesis import strategies as st
 
 from oracles.segmentation_numpy import merged_labels
 from oracles.toy_scene import scene
-from spikevox.tasks.datasets import LabelledFrames, LidarFrame
+from spikevox.tasks.datasets import LabelledFrames, LidarFrame, semantickitti_label
+from spikevox.tasks.datasets.pandaset import PandaSet
+from spikevox.tasks.datasets.pandaset_label import FOURTEEN, merge_classes
 from spikevox.tasks.errors import ConfigError, DataFileError
 from spikevox.tasks.transforms import DropPoints, Flip, Jitter, RotateZ, Scale, Shift, mix_samples
 from tasks.segmentation.toy_dataset import OPTIONS, ToyScenes
@@ -102,8 +105,11 @@ def test_frames_without_labels_make_voxels_without():
 
 
 class Reader:
+    label_names: ClassVar = {0: "unlabelled", 10: "box", 252: "other box", 40: "ground", 50: "wall"}
+
     def __init__(self, count=5):
         self.count = count
+        self.frames = [f"07/{index:06d}" for index in range(count)]
 
     def __len__(self):
         return self.count
@@ -113,17 +119,46 @@ class Reader:
         return LidarFrame(points, ("x", "y", "z", "intensity"), f"{index:03d}", labels=labels)
 
 
+CLASSES = {"box": (252, 10), "ground": (40,), "wall": (50,)}
+
+
 def test_any_reader_becomes_a_data_set():
     own = ToyScenes()
-    classes = {"class_names": own.class_names, "class_map": own.class_map}
-    data = LabelledFrames({"type": Reader, "count": 4}, indices=(3, 1), **classes, **OPTIONS)
+    data = LabelledFrames({"type": Reader, "count": 4}, indices=(3, 1), classes=CLASSES, **OPTIONS)
     assert len(data) == 2
     assert data.name == "Reader"
+    assert data.frame_name(1, data.read(1)) == "07/000001"
+    assert data.class_names == own.class_names
+    assert data.class_map == own.class_map
+    assert data.raw_labels == (252, 40, 50)
     # Other random numbers, same points: nothing is random without transforms.
-    assert np.array_equal(data[0].features, ToyScenes()[3].features)
+    assert np.array_equal(data[0].features, own[3].features)
     assert np.array_equal(data.cloud(1).labels, own.cloud(1).labels)
-    assert len(LabelledFrames(Reader(), **classes, **OPTIONS)) == 5
-    with pytest.raises(ConfigError, match="class_map names class 3; class_names has 3"):
-        LabelledFrames(Reader(), class_names=own.class_names, class_map={1: 3}, **OPTIONS)
+    assert len(LabelledFrames(Reader(), classes=CLASSES, **OPTIONS)) == 5
     with pytest.raises(ConfigError, match="indices names frame 5; Reader has 5"):
-        LabelledFrames(Reader(), indices=[5], **classes, **OPTIONS)
+        LabelledFrames(Reader(), indices=[5], classes=CLASSES, **OPTIONS)
+
+
+@pytest.mark.parametrize("numbers", [(), (40, 41), (10,)])
+def test_classes_take_labels_that_are_known_and_free(numbers):
+    with pytest.raises(ConfigError, match="class 'other' needs labels that Reader knows and no other class takes"):
+        LabelledFrames(Reader(), classes={"box": (10,), "other": numbers}, **OPTIONS)
+
+
+def test_semantickitti_has_its_19_classes_and_writes_their_numbers():
+    class Numbers(Reader):
+        label_names = semantickitti_label.LABEL_NAMES
+
+    data = LabelledFrames(Numbers(), classes=semantickitti_label.CLASSES, **OPTIONS)
+    assert data.class_names == semantickitti_label.CLASS_NAMES
+    assert data.class_map == dict(semantickitti_label.LEARNING_MAP)
+    assert list(data.raw_labels) == semantickitti_label.to_label_numbers(np.arange(19)).tolist()
+
+
+@pytest.mark.data
+def test_pandaset_has_merged_classes(data):
+    reader = PandaSet(data("pandaset"), sensor=0)
+    frames = LabelledFrames(reader, classes=FOURTEEN, indices=[0], **{**OPTIONS, "grid": {"voxel_size": 0.4}})
+    cloud = frames.cloud(0)
+    assert np.array_equal(cloud.labels, merge_classes(reader.frame(0).labels))
+    assert (cloud.voxels.labels >= 0).mean() > 0.5

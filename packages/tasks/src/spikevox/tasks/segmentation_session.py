@@ -117,9 +117,9 @@ def predict_into(
     # The last one stands for -1.
     raw = np.array([*dataset.raw_labels, 0], dtype="<u4")
     taken: set[str] = set()
-    for frame in _frames(dataset, paths):
+    for name, frame in _frames(dataset, paths):
         classes = most_likely(segmenter(dataset.points(frame), source=frame.source))
-        target = Path(folder) / _file_name(frame.source, taken)
+        target = Path(folder) / _free_name(name.replace("/", "_"), taken)
         write_atomically(target.with_name(target.name + ".label"), raw[classes].tobytes())
         _draw(target, frame, classes, dataset)
         counts = np.bincount(classes[classes >= 0], minlength=len(dataset.class_names))
@@ -127,18 +127,17 @@ def predict_into(
         yield f"{target}.label, .png, .ply: {len(classes)} points, most of them {most or 'without prediction'}"
 
 
-def _frames(dataset: SegmentationDataset, paths: Sequence[str]) -> Iterator[LidarFrame]:
-    if not paths:
-        yield from (dataset.read(index) for index in range(len(dataset)))
+def _frames(dataset: SegmentationDataset, paths: Sequence[str]) -> Iterator[tuple[str, LidarFrame]]:
+    for index in range(0 if paths else len(dataset)):
+        frame = dataset.read(index)
+        yield dataset.frame_name(index, frame), frame
     for path in (file for name in paths for file in clouds_of(Path(name))):
         cloud = read_points(path)
-        yield LidarFrame(cloud.points, cloud.columns, str(path))
+        yield path.stem, LidarFrame(cloud.points, cloud.columns, str(path))
 
 
-def _file_name(source: str, taken: set[str]) -> str:
-    """A name for the files of a cloud: that of its file, or its source, with a number where it is taken."""
-    path = Path(source)
-    stem = path.stem if path.is_file() else source.replace("/", "_")
+def _free_name(stem: str, taken: set[str]) -> str:
+    """The name, with a number where it is taken."""
     name, count = stem, 1
     while name in taken:
         count += 1

@@ -93,6 +93,10 @@ class SegmentationDataset(VoxelDataset):
         """The frame of an index."""
         raise NotImplementedError
 
+    def frame_name(self, index: int, frame: LidarFrame) -> str:
+        """What files about the frame of an index are called after: its source."""
+        return frame.source
+
     def points(self, frame: LidarFrame) -> NDArray[np.float32]:
         """(P, len(columns)) the columns of a frame that the network reads.
 
@@ -147,7 +151,15 @@ class SegmentationDataset(VoxelDataset):
 
 
 class FrameReader(Protocol):
-    """What reads the frames of a data set."""
+    """What reads the frames of a data set.
+
+    Attributes:
+        label_names: number of each point label to its name.
+        frames: names of the frames, in order.
+    """
+
+    label_names: Mapping[int, str]
+    frames: Sequence[str]
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -163,22 +175,22 @@ class LabelledFrames(SegmentationDataset):
 
     Args:
         frames: the reader, or ``dict(type=..., ...)``.
-        class_names: names of the classes.
-        class_map: label in the data set's own numbers to class, -1 for points that do not count.
+        classes: name of each class to the labels, in the data set's own numbers, that it takes; predictions are written as
+            the first of them. Labels of the reader that no class takes do not count.
         split: what the part of the data set is called in reports.
         indices: frames that belong to it; all of the reader's by default.
         **options: see :class:`SegmentationDataset`.
 
     Raises:
-        ConfigError: a class of the map that has no name, or a frame that the reader does not have.
+        ConfigError: a class without labels, a label that two classes take or that the reader does not know, or a frame
+            that it does not have.
     """
 
     def __init__(
         self,
         frames: FrameReader | dict[str, Any],
         *,
-        class_names: Sequence[str],
-        class_map: Mapping[int, int],
+        classes: Mapping[str, Sequence[int]],
         split: str = "test",
         indices: Sequence[int] | None = None,
         **options: Any,
@@ -187,15 +199,26 @@ class LabelledFrames(SegmentationDataset):
         self.frames: FrameReader = build(frames)
         self.name = type(self.frames).__name__
         self.split = split
-        self.class_names = tuple(class_names)
-        self.class_map = {int(raw): int(c) for raw, c in class_map.items()}
+        self.class_names = tuple(classes)
+        self.class_map = dict.fromkeys(self.frames.label_names, IGNORE_LABEL)
+        self._written = tuple(int(numbers[0]) for numbers in classes.values() if len(numbers))
+        for number, numbers in enumerate(classes.values()):
+            taken = [label for label in numbers if self.class_map.get(label) != IGNORE_LABEL]
+            if taken or not len(numbers):
+                raise ConfigError(
+                    f"class {self.class_names[number]!r} needs labels that {self.name} knows and no other class takes, got "
+                    f"{tuple(numbers)}."
+                )
+            self.class_map |= dict.fromkeys(numbers, number)
         self.indices = range(len(self.frames)) if indices is None else [int(i) for i in indices]
-        wrong = sorted({c for c in self.class_map.values() if not IGNORE_LABEL <= c < len(self.class_names)})
-        if wrong:
-            raise ConfigError(f"class_map names class {wrong[0]}; class_names has {len(self.class_names)}.")
         absent = [i for i in self.indices if not 0 <= i < len(self.frames)]
         if absent:
             raise ConfigError(f"indices names frame {absent[0]}; {self.name} has {len(self.frames)}.")
+
+    @property
+    def raw_labels(self) -> tuple[int, ...]:
+        """The data set's own number of each class: the first that it takes."""
+        return self._written
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -203,3 +226,7 @@ class LabelledFrames(SegmentationDataset):
     def read(self, index: int) -> LidarFrame:
         """The frame of an index."""
         return self.frames.frame(self.indices[index])
+
+    def frame_name(self, index: int, frame: LidarFrame) -> str:
+        """What the reader calls the frame, such as sequence and number."""
+        return self.frames.frames[self.indices[index]]

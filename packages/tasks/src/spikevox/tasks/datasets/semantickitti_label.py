@@ -69,6 +69,13 @@ LEARNING_MAP = MappingProxyType(
         for number in LABEL_NAMES
     }
 )
+# Each class with the numbers that it takes, the one that predictions are written with first.
+CLASSES = MappingProxyType(
+    {
+        LABEL_NAMES[number]: (number, *(other for other, counts in _COUNTS_AS.items() if counts == number))
+        for number in _WRITTEN
+    }
+)
 
 
 def to_classes(labels: NDArray[np.integer]) -> NDArray[np.int64]:
