@@ -8,15 +8,13 @@ from torch.optim import AdamW
 
 from spikevox.layers.backbones import UNet
 from spikevox.tasks.datasets import LabelledFrames, PandaSet
-from spikevox.tasks.datasets.pandaset_label import FOURTEEN, FOURTEEN_MAP
+from spikevox.tasks.datasets.pandaset_label import FOURTEEN
 from spikevox.tasks.segmentation import Segmenter
 from spikevox.tasks.transforms import DropPoints, Flip, Jitter, RotateZ, Scale, ScaleColumns
 
 epochs = 235
 warm_up = 23
 frames = dict(type=PandaSet, sequences=["002"], sensor=0)
-class_names = list(FOURTEEN)
-class_map = FOURTEEN_MAP
 # 1 / sqrt(share + 0.001) of the training points, mean 1, in the order of the classes.
 class_weights = [0.54, 0.25, 1.37, 0.75, 0.23, 0.88, 0.77, 0.73, 2.24, 2.18, 2.63, 0.17, 0.19, 1.08]
 brightness = dict(type=ScaleColumns, factors=dict(intensity=0.2))
@@ -40,8 +38,7 @@ train_dataloader = dict(
         frames=frames,
         split="frames 00 to 40",
         indices=[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
-        class_names=class_names,
-        class_map=class_map,
+        classes=FOURTEEN,
         random_margin=16,
         transforms=[
             brightness,
@@ -61,8 +58,7 @@ test_dataloader = dict(
         frames=frames,
         split="frames 44 to 52",
         indices=[11, 12, 13],
-        class_names=class_names,
-        class_map=class_map,
+        classes=FOURTEEN,
         transforms=[brightness],
         **voxels,
     ),

@@ -1,25 +1,23 @@
-"""Small spiking U-Net on one street of PandaSet, split by place: six classes, one side of the vehicle to train, the other to test.
+"""Small spiking U-Net on one street of PandaSet, split by place: six classes, one side to train, the other to test.
 
 All points are seen in training, the labels of those more than 2 m to the left count; in the test those more than 2 m to the
 right. Only classes that stand on both sides are told apart.
 """
 
 from spikevox.tasks.datasets import LabelledSide
-from spikevox.tasks.datasets.pandaset_label import SIX, SIX_MAP
+from spikevox.tasks.datasets.pandaset_label import SIX
 
 from .segment import *
 
-class_names = list(SIX)
 left = dict(type=LabelledSide, frames=frames, axis="y", above=2.0)
 right = dict(type=LabelledSide, frames=frames, axis="y", below=-2.0)
-classes = dict(class_names=class_names, class_map=SIX_MAP)
 # 1 / sqrt(share + 0.001) of the training points that count, mean 1, in the order of the classes.
 model = dict(model, num_classes=6, class_weights=[2.12, 0.53, 1.87, 0.55, 0.38, 0.55])
 train_dataloader = dict(
     batch_size=1,
-    dataset=dict(train_dataloader["dataset"], frames=left, split="left side of frames 00 to 40", **classes),
+    dataset=dict(train_dataloader["dataset"], frames=left, split="left side of frames 00 to 40", classes=SIX),
 )
 test_dataloader = dict(
     batch_size=1,
-    dataset=dict(test_dataloader["dataset"], frames=right, split="right side of frames 44 to 52", **classes),
+    dataset=dict(test_dataloader["dataset"], frames=right, split="right side of frames 44 to 52", classes=SIX),
 )

@@ -8,6 +8,10 @@ from spikevox.tasks.errors import ConfigError
 
 
 class Three:
+    def __init__(self):
+        self.label_names = {0: "none", **{number: f"class {number}" for number in range(4, 8)}}
+        self.frames = ("first", "second")
+
     def __len__(self):
         return 2
 
@@ -21,6 +25,8 @@ def test_labels_count_on_one_side_and_all_points_stay():
     left = LabelledSide(Three(), "y", above=2.0, unlabelled=99)
     right = LabelledSide({"type": Three}, "y", below=-2.0)
     assert len(left) == 2
+    assert left.frames == ("first", "second")
+    assert left.label_names == Three().label_names
     assert left.frame(0).labels.tolist() == [99, 99, 99, 7]
     assert right.frame(0).labels.tolist() == [4, 0, 0, 0]
     assert len(right.frame(0).points) == 4

@@ -1,6 +1,5 @@
 """PandaSet's 42 point classes, and the fourteen and six classes that they are merged into for training."""
 
-from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -88,17 +87,6 @@ SIX = MappingProxyType(
 )
 
 
-def _class_map(merged: Mapping[str, tuple[int, ...]]) -> dict[int, int]:
-    """Class of each of PandaSet's numbers."""
-    classes = {number: row for row, numbers in enumerate(merged.values()) for number in numbers}
-    return {number: classes.get(number, IGNORE) for number in LABEL_NAMES}
-
-
-# For configs of data sets: the class of each number, -1 where it is ignored.
-FOURTEEN_MAP = _class_map(FOURTEEN)
-SIX_MAP = _class_map(SIX)
-
-
 def merge_classes(labels: NDArray[np.integer], count: int = 14) -> NDArray[np.int64]:
     """Merged classes, -1 where they are ignored, of PandaSet's label numbers.
 
@@ -118,4 +106,7 @@ def merge_classes(labels: NDArray[np.integer], count: int = 14) -> NDArray[np.in
         raise ConfigError(f"PandaSet's classes are merged into 6 or 14, got {count}.")
     if labels.size and not 0 <= labels.min() <= labels.max() < len(LABEL_NAMES):
         raise ValueError(f"PandaSet's label numbers are 0 to 42, got {labels.min()} to {labels.max()}.")
-    return np.array(list((SIX_MAP if count == 6 else FOURTEEN_MAP).values()), dtype=np.int64)[labels]
+    table = np.full(len(LABEL_NAMES), IGNORE, dtype=np.int64)
+    for merged, numbers in enumerate((SIX if count == 6 else FOURTEEN).values()):
+        table[list(numbers)] = merged
+    return table[labels]

@@ -1,5 +1,6 @@
 """Frames of which only the labels of one side count: to train in one place and test in another."""
 
+import math
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -21,6 +22,10 @@ class LabelledSide:
         below: labels count where it is smaller.
         unlabelled: the data set's number for points without a label.
 
+    Attributes:
+        label_names: of the reader.
+        frames: of the reader.
+
     Raises:
         ConfigError: an unknown axis, or both or none of ``above`` and ``below``.
     """
@@ -36,18 +41,21 @@ class LabelledSide:
     ) -> None:
         if axis not in ("x", "y", "z") or (above is None) == (below is None):
             raise ConfigError(f"expected an axis x, y or z and above or below, got {axis!r}, {above} and {below}.")
-        self.frames: FrameReader = build(frames)
+        self.reader: FrameReader = build(frames)
+        self.label_names, self.frames = self.reader.label_names, self.reader.frames
         self.axis = "xyz".index(axis)
-        self.above, self.below, self.unlabelled = above, below, unlabelled
+        self.low = -math.inf if above is None else above
+        self.high = math.inf if below is None else below
+        self.unlabelled = unlabelled
 
     def __len__(self) -> int:
-        return len(self.frames)
+        return len(self.reader)
 
     def frame(self, index: int) -> LidarFrame:
         """One frame; a frame without labels stays so."""
-        frame = self.frames.frame(index)
+        frame = self.reader.frame(index)
         if frame.labels is None:
             return frame
         place = frame.points[:, self.axis]
-        counts = place > self.above if self.above is not None else place < self.below
+        counts = (place > self.low) & (place < self.high)
         return replace(frame, labels=np.where(counts, frame.labels, self.unlabelled))

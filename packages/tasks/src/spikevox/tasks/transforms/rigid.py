@@ -78,7 +78,9 @@ class ScaleColumns(Transform):
 
     def __post_init__(self) -> None:
         if not all(np.isfinite(factor) for factor in self.factors.values()) or {"x", "y", "z"} & set(self.factors):
-            raise ConfigError(f"factors must be finite and of columns that are not coordinates, got {dict(self.factors)}.")
+            raise ConfigError(
+                f"factors must be finite and of columns that are not coordinates, got {dict(self.factors)}."
+            )
 
     def __call__(self, points: Points, columns: Sequence[str], generator: np.random.Generator) -> Points:
         """Uses no random numbers."""
