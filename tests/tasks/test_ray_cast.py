@@ -139,7 +139,7 @@ def test_impossible_lidars_are_refused(options):
 def test_presets_have_the_beams_of_their_sensors():
     assert len(PANDAR64.elevations) == len(HDL64.elevations) == 64
     assert (PANDAR64.elevations[0], PANDAR64.elevations[-1]) == (-25.0, 14.88)
-    assert (HDL64.elevations[0], HDL64.elevations[-1]) == (-24.33, 2.0)
+    assert (HDL64.elevations[0], HDL64.elevations[-1]) == (-23.6, 2.987)
 
 
 def test_nothing_behind_a_wall_returns():

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         TO_SEMANTICKITTI,
     )
     from spikevox.tasks.datasets.street_layout import CITY, SUBURB, StreetStyle
+    from spikevox.tasks.datasets.street_statistics import Facts, street_facts
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -71,5 +72,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "TO_SEMANTICKITTI",
         ),
         "street_layout": ("CITY", "SUBURB", "StreetStyle"),
+        "street_statistics": ("Facts", "street_facts"),
     },
 )

@@ -126,7 +126,7 @@ class Street:
         instances = np.where(ground, 0, self._solids.instance[row])
         points, labels, instances = points[kept], labels[kept], instances[kept]
         if self.lidar.sees_roof:
-            points, labels, instances = _with_roof(points, labels, instances, self.lidar, generator)
+            _end_on_roof(points, labels, instances, self.lidar, generator)
         return LidarFrame(
             points=points.astype(np.float32),
             columns=("x", "y", "z", "intensity"),
@@ -212,18 +212,16 @@ def _boxes(layout: StreetLayout, places: _Places, pose: Array) -> Boxes:
     )
 
 
-def _with_roof(
+def _end_on_roof(
     points: Array, labels: NDArray, instances: NDArray, lidar: Lidar, generator: np.random.Generator
-) -> tuple[Array, NDArray, NDArray]:
-    """Ghosts of the vehicle's own roof, half a metre and more under the sensor."""
-    count = lidar.steps // 3
-    angle, radius = generator.uniform(-np.pi, np.pi, count), generator.exponential(0.4, count) + 0.3
-    height = -generator.uniform(0.3, 0.8, count)
-    ghosts = np.column_stack(
-        [radius * np.cos(angle), radius * np.sin(angle), height, generator.exponential(0.006, count)]
-    )
-    return (
-        np.concatenate([ghosts, points]),
-        np.concatenate([np.full(count, CLASS_NUMBERS["reflection"]), labels]),
-        np.concatenate([np.zeros(count, dtype=np.int64), instances]),
-    )
+) -> None:
+    """Moves a third of a beam's rays, of those of the two lowest beams, to the vehicle's own roof."""
+    low = np.flatnonzero(points[:, 2] < np.hypot(points[:, 0], points[:, 1]) * lidar.tangents[:2].max() * 0.999)
+    chosen = generator.permutation(low)[: lidar.steps // 3]
+    # Seen by chance paths, they lie nearer and lower than the beam itself.
+    away = np.hypot(points[chosen, 0], points[chosen, 1])[:, None]
+    points[chosen, :2] *= (0.2 + generator.exponential(0.3, (len(chosen), 1))) / away
+    points[chosen, 2] = -generator.uniform(0.4, 0.8, len(chosen))
+    points[chosen, 3] = generator.exponential(0.005, len(chosen))
+    labels[chosen] = CLASS_NUMBERS["reflection"]
+    instances[chosen] = 0

@@ -37,22 +37,22 @@ class StreetStyle:
     length: float = 150.0
     parked: float = 0.75
     yard: float = 3.0
-    traffic: float = 45.0
-    people: float = 4.0
-    riders: float = 0.6
-    building_gap: float = 0.2
-    building_height: tuple[float, float] = (5.0, 16.0)
-    setback: tuple[float, float] = (0.0, 3.0)
+    traffic: float = 40.0
+    people: float = 1.8
+    riders: float = 0.3
+    building_gap: float = 0.4
+    building_height: tuple[float, float] = (3.5, 8.0)
+    setback: tuple[float, float] = (0.0, 12.0)
     trees: float = 3.0
-    sites: float = 0.4
+    sites: float = 0.9
     slope: float = 0.02
     speed: float = 12.0
 
 
 CITY = StreetStyle()
 SUBURB = StreetStyle(
-    parked=0.25, yard=0.7, traffic=60.0, people=1.0, riders=0.5, building_gap=0.35, building_height=(4.0, 9.0),
-    setback=(2.0, 9.0), trees=6.0, sites=0.1, slope=0.012,
+    parked=0.05, yard=0.2, traffic=130.0, people=0.8, riders=0.25, building_gap=0.4, building_height=(4.0, 9.0),
+    setback=(2.0, 9.0), trees=4.0, sites=0.1, slope=0.012,
 )  # fmt: skip
 
 
@@ -148,21 +148,21 @@ def _ground(style: StreetStyle, generator: Generator) -> Ground:
     places = np.cumsum(generator.uniform(60, 140, 5)) - generator.uniform(100, 220)
     return Ground(
         lanes=lanes,
-        lane_width=generator.uniform(3.0, 3.6),
+        lane_width=generator.uniform(3.1, 4.0),
         parking=2.3 if lanes == 1 or generator.random() < 0.75 else 0.0,
         sidewalk=generator.uniform(1.8, 4.0),
         kerb=generator.uniform(0.1, 0.18),
         bend=generator.uniform(-1, 1) / 900,
         slope=(generator.uniform(-1, 1) * style.slope, generator.uniform(-1, 1) * style.slope),
         waves=np.array(waves),
-        crossings=np.column_stack([places, generator.uniform(3.5, 7.0, len(places))]),
+        crossings=np.column_stack([places, generator.uniform(4.0, 9.0, len(places))]),
         island=1.0 if lanes == 4 and generator.random() < 0.6 else 0.0,
     )
 
 
 def _object(name: str, generator: Generator, along: float, offset: float, **options: object) -> Thing:
     shape = MAKERS[name](generator)
-    albedo = float(np.exp(generator.normal(0, 0.5)))
+    albedo = float(np.exp(generator.normal(0, 0.3)))
     return Thing(name, shape.parts, along, offset, size=shape.size, albedo=albedo, **options)  # type: ignore[arg-type]
 
 
@@ -187,7 +187,7 @@ def _traffic(layout: StreetLayout, style: StreetStyle, generator: Generator) -> 
         while (along := along + 9 + generator.exponential(style.traffic)) < style.length + 100:
             if own and abs(along) < 15:
                 continue
-            name = str(generator.choice(names, p=[0.74, 0.1, 0.06, 0.05, 0.02, 0.03]))
+            name = str(generator.choice(names, p=[0.78, 0.06, 0.06, 0.05, 0.02, 0.03]))
             turn = 0.0 if side == RIGHT else np.pi
             yield _object(name, generator, along, offset, turn=turn, speed=(speed, 0.0))
             along += 6 if name in ("truck", "bus") else 0
@@ -199,8 +199,8 @@ def _parked(layout: StreetLayout, style: StreetStyle, generator: Generator) -> I
     for side in (LEFT, RIGHT):
         along = -style.length
         while ground.parking and along < style.length + 100:
-            name = str(generator.choice(names, p=[0.85, 0.05, 0.04, 0.03, 0.03]))
-            along += {"truck": 10.5, "motorcycle": 2.8}.get(name, 6.6)
+            name = str(generator.choice(names, p=[0.79, 0.05, 0.05, 0.05, 0.06]))
+            along += {"truck": 10.5, "motorcycle": 4.2}.get(name, 6.6)
             if generator.random() < style.parked and _clear(layout, along, 9):
                 offset = side * (ground.half_road - 1.15 + generator.uniform(-0.1, 0.1))
                 turn = (np.pi if side == LEFT else 0.0) + generator.normal(0, 0.02)
@@ -304,7 +304,7 @@ def _people(layout: StreetLayout, style: StreetStyle, generator: Generator) -> I
             if pace == 0:
                 turn = generator.uniform(0, 2 * np.pi)
             yield _object("pedestrian", generator, float(along), offset, turn=turn, speed=(float(pace), 0.0))
-        for along in generator.uniform(-style.length, style.length + 100, int(generator.poisson(0.4 * span / 100))):
+        for along in generator.uniform(-style.length, style.length + 100, int(generator.poisson(0.045 * span / 100))):
             offset = side * (ground.half_road + 0.5)
             yield _object("bicycle", generator, float(along), offset, turn=generator.normal(0, 0.2))
 
@@ -334,9 +334,9 @@ def _site(layout: StreetLayout, style: StreetStyle, generator: Generator) -> Ite
     turn = 0.0 if side == LEFT else np.pi
     length = generator.uniform(12, 30)
     yield Thing("other_static", street_scenery.hoarding(generator, length), middle, side * (edge + 0.2), turn)
-    for _ in range(int(generator.integers(1, 3))):
-        along = middle + length / 2 + generator.uniform(4, 30)
+    for _ in range(int(generator.integers(3, 7))):
+        along = middle + length / 2 + generator.uniform(4, 50)
         place = _object("construction_vehicle", generator, along, side * (ground.half_road + 1.4), turn=turn)
         yield place
-    for step in range(int(generator.integers(3, 8))):
+    for step in range(int(generator.integers(3, 9))):
         yield _object("cone", generator, middle - length / 2 + 2.5 * step, side * (ground.half_road + 0.3))

@@ -27,26 +27,26 @@ class Material(NamedTuple):
 
 
 MATERIALS = {
-    "paint": Material(0.5, 0.03, 1.2, 0.08),
+    "paint": Material(0.8, 0.034, 1.2, 0.05),
     "glass": Material(0.3, 0.01, 1.0, 0.6),
     "window": Material(0.3, 0.02, 1.0, 0.5),
     "rubber": Material(0.2, 0.02, 0.4, 0.05),
     "retroreflector": Material(1.0, 1.0, 0.15),
     "signal_paint": Material(0.6, 0.1, 0.6),
     "steel": Material(0.4, 0.05, 0.6, 0.05),
-    "sheet": Material(0.5, 0.06, 0.6, 0.02),
+    "sheet": Material(0.5, 0.07, 0.6, 0.02),
     "plaster": Material(0.6, 0.11, 0.35),
     "brick": Material(0.5, 0.1, 0.35),
     "concrete": Material(0.5, 0.09, 0.35),
     "tarpaulin": Material(0.3, 0.02, 1.0),
     "bark": Material(0.4, 0.06, 0.4),
-    "leaf": Material(0.5, 0.085, 0.5, 0.05),
+    "leaf": Material(0.5, 0.115, 0.5, 0.05),
     "cloth": Material(0.5, 0.09, 0.5),
     "skin": Material(0.5, 0.12, 0.3),
     "roof": Material(0.5, 0.006, 0.8, 0.3),
-    "asphalt": Material(0.25, 0.029, 0.35),
-    "white_line": Material(0.4, 0.05, 0.5),
-    "slabs": Material(0.35, 0.05, 0.4),
+    "asphalt": Material(0.25, 0.04, 0.35),
+    "white_line": Material(0.4, 0.053, 0.5),
+    "slabs": Material(0.35, 0.077, 0.4),
     "grass": Material(0.35, 0.05, 0.4),
 }
 MATERIAL_NUMBERS = {name: number for number, name in enumerate(MATERIALS)}
