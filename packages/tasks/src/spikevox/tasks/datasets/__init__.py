@@ -35,8 +35,8 @@ if TYPE_CHECKING:
         TO_PANDASET,
         TO_SEMANTICKITTI,
     )
-    from spikevox.tasks.datasets.street_layout import CITY, SUBURB, StreetStyle
     from spikevox.tasks.datasets.street_statistics import Facts, street_facts
+    from spikevox.tasks.datasets.street_style import CITY, SUBURB, StreetStyle
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -71,7 +71,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "TO_PANDASET",
             "TO_SEMANTICKITTI",
         ),
-        "street_layout": ("CITY", "SUBURB", "StreetStyle"),
         "street_statistics": ("Facts", "street_facts"),
+        "street_style": ("CITY", "SUBURB", "StreetStyle"),
     },
 )

@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 from spikevox.tasks.datasets.frame import Boxes, LidarFrame
 from spikevox.tasks.datasets.lidar import PANDAR64, Lidar
 from spikevox.tasks.datasets.primitives import Array, Primitives
-from spikevox.tasks.datasets.ray_cast import cast
+from spikevox.tasks.datasets.ray_cast import Returns, cast
 from spikevox.tasks.datasets.street_classes import CLASS_NUMBERS
 from spikevox.tasks.datasets.street_ground import cast_ground
-from spikevox.tasks.datasets.street_layout import CITY, StreetLayout, StreetStyle, Thing, lay_out
+from spikevox.tasks.datasets.street_layout import lay_out
 from spikevox.tasks.datasets.street_material import GROUND_MATERIALS, MATERIAL_NUMBERS, come_back, intensities
 from spikevox.tasks.datasets.street_objects import Part
+from spikevox.tasks.datasets.street_style import CITY, StreetStyle
+from spikevox.tasks.datasets.street_thing import StreetLayout, Thing
 
 FRAME_TIME = 0.1  # seconds between sweeps
 
@@ -81,50 +83,9 @@ class Street:
         if index < 0 or self.layout.speed * time > 100:
             raise IndexError(f"frame {index} of street {self.seed}: the vehicle has left the street, or not yet come.")
         generator = np.random.default_rng([self.seed, 1, index])
-        pose = self.pose(time)
-        heading = float(np.arctan2(pose[1, 0], pose[0, 0]))
-        places = _stand(self.layout, time)
-        solids = self._solids.placed(places).seen_from(pose[:3, 3], heading)
-        returns = cast(solids, self.lidar, generator)
-        distance, cosine = cast_ground(self.layout.ground, pose[:3, 3], heading, self.lidar)
-        nearest = np.minimum(distance, returns.distance)
-        on_ground = distance < returns.distance
-        cosine = np.where(on_ground, cosine, returns.cosine)
-        rays = np.flatnonzero(np.isfinite(nearest))
-        return self._points(rays, nearest, on_ground, cosine, returns.primitive, places, pose, generator, index)
-
-    def _points(
-        self,
-        rays: NDArray[np.int64],
-        nearest: Array,
-        on_ground: NDArray[np.bool_],
-        cosine: Array,
-        primitive: NDArray[np.int64],
-        places: _Places,
-        pose: Array,
-        generator: np.random.Generator,
-        index: int,
-    ) -> LidarFrame:
-        beam, step = np.divmod(rays, self.lidar.steps)
-        tangent = self.lidar.tangents[beam]
-        length = np.hypot(1.0, tangent)
-        ray = np.stack([np.cos(self.lidar.azimuths)[step], np.sin(self.lidar.azimuths)[step], tangent], axis=1)
-        exact = ray * nearest[rays, None]
-        ground = on_ground[rays]
-        row = np.where(ground, 0, primitive[rays])
-        world = exact[ground] @ pose[:2, :3].T + pose[:2, 3]
-        labels = self._solids.label[row]
-        labels[ground] = self.layout.ground.classes(world[:, 0], world[:, 1])
-        material = np.where(ground, GROUND_MATERIALS[labels], self._solids.material[row])
-        distance = nearest[rays] * length
-        kept = come_back(material, distance, cosine[rays], self.lidar, generator) & (distance < self.lidar.max_range)
-        kept &= distance > self.lidar.min_range
-        albedo = np.where(ground, 1.0, self._solids.albedo[row])
-        bright = intensities(material, albedo, distance, cosine[rays], self.lidar, generator)
-        noise = generator.normal(0.0, self.lidar.range_noise, len(rays)) if self.lidar.range_noise else 0.0
-        points = np.column_stack([exact + ray / length[:, None] * np.reshape(noise, (-1, 1)), bright])
-        instances = np.where(ground, 0, self._solids.instance[row])
-        points, labels, instances = points[kept], labels[kept], instances[kept]
+        pose, places = self.pose(time), _stand(self.layout, time)
+        returns = self._cast(places, pose, generator)
+        points, labels, instances = self._points(returns, pose, generator)
         if self.lidar.sees_roof:
             _end_on_roof(points, labels, instances, self.lidar, generator)
         return LidarFrame(
@@ -135,8 +96,47 @@ class Street:
             instances=instances,
             boxes=_boxes(self.layout, places, pose),
             pose=pose,
-            time=index * FRAME_TIME,
+            time=time,
         )
+
+    def _cast(self, places: _Places, pose: Array, generator: np.random.Generator) -> Returns:
+        """What each ray meets first: a solid, or the ground, whose row is -1 like that of the sky."""
+        heading = float(np.arctan2(pose[1, 0], pose[0, 0]))
+        solids = self._solids.placed(places).seen_from(pose[:3, 3], heading)
+        met = cast(solids, self.lidar, generator)
+        distance, cosine = cast_ground(self.layout.ground, pose[:3, 3], heading, self.lidar)
+        ground = distance < met.distance
+        return Returns(
+            np.where(ground, distance, met.distance),
+            np.where(ground, -1, met.primitive),
+            np.where(ground, cosine, met.cosine),
+        )
+
+    def _points(
+        self, returns: Returns, pose: Array, generator: np.random.Generator
+    ) -> tuple[Array, NDArray[np.int64], NDArray[np.int64]]:
+        """Points with their intensity (P, 4), labels and instances (P,) of the rays that come back."""
+        rays = np.flatnonzero(np.isfinite(returns.distance))
+        row, cosine = returns.primitive[rays], returns.cosine[rays]
+        beam, step = np.divmod(rays, self.lidar.steps)
+        tangent = self.lidar.tangents[beam]
+        ray = np.stack([np.cos(self.lidar.azimuths)[step], np.sin(self.lidar.azimuths)[step], tangent], axis=1)
+        exact = ray * returns.distance[rays, None]
+        ground = row < 0
+        labels, material, albedo = self._solids.label[row], self._solids.material[row], self._solids.albedo[row]
+        world = exact[ground] @ pose[:2, :3].T + pose[:2, 3]
+        labels[ground] = self.layout.ground.classes(world[:, 0], world[:, 1])
+        material[ground] = GROUND_MATERIALS[labels[ground]]
+        albedo[ground] = 1.0
+        length = np.hypot(1.0, tangent)
+        distance = returns.distance[rays] * length
+        kept = come_back(material, distance, cosine, self.lidar, generator)
+        kept &= (distance < self.lidar.max_range) & (distance > self.lidar.min_range)
+        bright = intensities(material, albedo, distance, cosine, self.lidar, generator)
+        noise = generator.normal(0.0, self.lidar.range_noise, len(rays))
+        points = np.column_stack([exact + ray * (noise / length)[:, None], bright])
+        instances = np.where(ground, 0, self._solids.instance[row])
+        return points[kept], labels[kept], instances[kept]
 
 
 def street_frame(seed: int, index: int = 0, *, lidar: Lidar = PANDAR64, style: StreetStyle = CITY) -> LidarFrame:
