@@ -75,6 +75,6 @@ def _hdl64() -> tuple[float, ...]:
     return (*np.round(-23.6 + 0.495 * np.arange(32), 3), *np.round(-7.46 + 0.337 * np.arange(32), 3))
 
 
-PANDAR64 = Lidar(_pandar64(), steps=1800, height=2.2, drop_out=0.03, max_range=200.0, sees_roof=True)
+PANDAR64 = Lidar(_pandar64(), steps=1800, height=2.2, drop_out=0.03, reach=350.0, max_range=200.0, sees_roof=True)
 # KITTI's scans of objects end at 80 m, and its intensities are spread over the whole of 0 to 1.
-HDL64 = Lidar(_hdl64(), steps=2083, height=1.73, drop_out=0.05, max_range=80.0, min_range=2.0, gain=7.3)
+HDL64 = Lidar(_hdl64(), steps=2083, height=1.73, drop_out=0.05, reach=150.0, max_range=80.0, min_range=2.0, gain=7.3)

@@ -215,9 +215,9 @@ def _boxes(layout: StreetLayout, places: _Places, pose: Array) -> Boxes:
 def _end_on_roof(
     points: Array, labels: NDArray, instances: NDArray, lidar: Lidar, generator: np.random.Generator
 ) -> None:
-    """Moves a third of a beam's rays, of those of the two lowest beams, to the vehicle's own roof."""
+    """Moves two fifths as many rays as a beam has, of the two lowest beams, to the vehicle's own roof."""
     low = np.flatnonzero(points[:, 2] < np.hypot(points[:, 0], points[:, 1]) * lidar.tangents[:2].max() * 0.999)
-    chosen = generator.permutation(low)[: lidar.steps // 3]
+    chosen = generator.permutation(low)[: 2 * lidar.steps // 5]
     # Seen by chance paths, they lie nearer and lower than the beam itself.
     away = np.hypot(points[chosen, 0], points[chosen, 1])[:, None]
     points[chosen, :2] *= (0.2 + generator.exponential(0.3, (len(chosen), 1))) / away

@@ -27,14 +27,14 @@ class Material(NamedTuple):
 
 
 MATERIALS = {
-    "paint": Material(0.8, 0.034, 1.2, 0.05),
+    "paint": Material(0.8, 0.036, 1.2, 0.05),
     "glass": Material(0.3, 0.01, 1.0, 0.6),
     "window": Material(0.3, 0.02, 1.0, 0.5),
     "rubber": Material(0.2, 0.02, 0.4, 0.05),
     "retroreflector": Material(1.0, 1.0, 0.15),
-    "signal_paint": Material(0.6, 0.1, 0.6),
+    "signal_paint": Material(0.6, 0.085, 0.6),
     "steel": Material(0.4, 0.05, 0.6, 0.05),
-    "sheet": Material(0.5, 0.07, 0.6, 0.02),
+    "sheet": Material(0.5, 0.09, 0.6, 0.02),
     "plaster": Material(0.6, 0.11, 0.35),
     "brick": Material(0.5, 0.1, 0.35),
     "concrete": Material(0.5, 0.09, 0.35),

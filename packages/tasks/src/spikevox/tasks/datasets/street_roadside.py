@@ -97,7 +97,7 @@ def building_site(layout: StreetLayout, style: StreetStyle, generator: Generator
     turn = 0.0 if side == LEFT else np.pi
     length = generator.uniform(12, 30)
     yield Thing("other_static", street_scenery.hoarding(generator, length), middle, side * (edge + 0.2), turn)
-    for _ in range(int(generator.integers(3, 7))):
+    for _ in range(int(generator.integers(4, 8))):
         along = middle + length / 2 + generator.uniform(4, 50)
         place = boxed_thing("construction_vehicle", generator, along, side * (ground.half_road + 1.4), turn=turn)
         yield place

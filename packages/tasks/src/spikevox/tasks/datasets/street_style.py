@@ -24,22 +24,22 @@ class StreetStyle:
     """
 
     length: float = 150.0
-    parked: float = 0.75
+    parked: float = 0.58
     yard: float = 3.0
-    traffic: float = 40.0
+    traffic: float = 32.0
     people: float = 1.8
     riders: float = 0.3
-    building_gap: float = 0.4
+    building_gap: float = 0.45
     building_height: tuple[float, float] = (3.5, 8.0)
-    setback: tuple[float, float] = (0.0, 12.0)
-    trees: float = 3.0
-    sites: float = 0.9
+    setback: tuple[float, float] = (0.0, 14.0)
+    trees: float = 2.0
+    sites: float = 0.95
     slope: float = 0.02
     speed: float = 12.0
 
 
 CITY = StreetStyle()
 SUBURB = StreetStyle(
-    parked=0.05, yard=0.2, traffic=130.0, people=0.8, riders=0.25, building_gap=0.4, building_height=(4.0, 9.0),
-    setback=(2.0, 9.0), trees=4.0, sites=0.1, slope=0.012,
+    parked=0.05, yard=0.2, traffic=95.0, people=1.1, riders=0.45, building_gap=0.4, building_height=(4.0, 9.0),
+    setback=(2.0, 9.0), trees=2.5, sites=0.1, slope=0.012,
 )  # fmt: skip

@@ -24,7 +24,7 @@ def traffic(layout: StreetLayout, style: StreetStyle, generator: Generator) -> I
         while (along := along + 9 + generator.exponential(style.traffic)) < style.length + 100:
             if own and abs(along) < 15:
                 continue
-            name = str(generator.choice(names, p=[0.78, 0.06, 0.06, 0.05, 0.02, 0.03]))
+            name = str(generator.choice(names, p=[0.78, 0.05, 0.07, 0.06, 0.01, 0.03]))
             turn = 0.0 if side == RIGHT else np.pi
             yield boxed_thing(name, generator, along, offset, turn=turn, speed=(speed, 0.0))
             along += 6 if name in ("truck", "bus") else 0
@@ -37,7 +37,7 @@ def parked(layout: StreetLayout, style: StreetStyle, generator: Generator) -> It
     for side in (LEFT, RIGHT):
         along = -style.length
         while ground.parking and along < style.length + 100:
-            name = str(generator.choice(names, p=[0.79, 0.05, 0.05, 0.05, 0.06]))
+            name = str(generator.choice(names, p=[0.74, 0.04, 0.07, 0.05, 0.1]))
             along += {"truck": 10.5, "motorcycle": 4.2}.get(name, 6.6)
             if generator.random() < style.parked and is_clear(layout, along, 9):
                 offset = side * (ground.half_road - 1.15 + generator.uniform(-0.1, 0.1))
@@ -66,7 +66,7 @@ def people(layout: StreetLayout, style: StreetStyle, generator: Generator) -> It
             if pace == 0:
                 turn = generator.uniform(0, 2 * np.pi)
             yield boxed_thing("pedestrian", generator, float(along), offset, turn=turn, speed=(float(pace), 0.0))
-        for along in generator.uniform(-style.length, style.length + 100, int(generator.poisson(0.045 * span / 100))):
+        for along in generator.uniform(-style.length, style.length + 100, int(generator.poisson(0.06 * span / 100))):
             offset = side * (ground.half_road + 0.5)
             yield boxed_thing("bicycle", generator, float(along), offset, turn=generator.normal(0, 0.2))
 
