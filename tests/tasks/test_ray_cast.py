@@ -7,7 +7,7 @@ from oracles.ray_march import first_ground, first_solid
 from spikevox.tasks.datasets.lidar import HDL64, PANDAR64, Lidar
 from spikevox.tasks.datasets.primitives import BOX, CYLINDER, ELLIPSOID, Primitives
 from spikevox.tasks.datasets.ray_cast import cast
-from spikevox.tasks.datasets.street_ground import cast_ground
+from spikevox.tasks.datasets.street_ground import Ground, cast_ground
 from spikevox.tasks.datasets.street_layout import lay_out
 from spikevox.tasks.datasets.street_style import CITY
 
@@ -98,10 +98,43 @@ def test_porous_solids_return_from_inside_and_let_rays_through():
     assert (returns.primitive[middle][~leaves] == 1).all()
 
 
+def test_boxes_that_widen_upwards_are_met_up_to_their_rims():
+    half = np.array([[0.3, 0.3, 1.5]])
+    funnel = table([BOX], [[5.0, 0.5, 0.0]], half, np.array([0.4]), np.array([[-0.5, -0.3]]))
+    returns = cast(funnel, SMALL, np.random.default_rng(0))
+    plain = [("box", [5.0, 0.5, 0.0], half[0], 0.4, (-0.5, -0.3))]
+    wrong = hits = 0
+    for ray in np.flatnonzero(np.abs(np.tile(SMALL.azimuths, len(SMALL.elevations))) < 0.6):
+        beam, step = divmod(int(ray), SMALL.steps)
+        direction = (SMALL.azimuths[step], math.radians(SMALL.elevations[beam]))
+        _, which = first_solid(plain, direction, STEP, 9.0)
+        wrong += (which < 0) != (returns.primitive[ray] < 0)
+        hits += which == 0
+    assert wrong == 0
+    assert hits > 30
+
+
 def test_no_solids_no_returns():
     nothing = cast(random_solids(np.random.default_rng(0)).take(np.arange(0)), SMALL, np.random.default_rng(0))
     assert np.isinf(nothing.distance).all()
     assert (nothing.primitive == -1).all()
+
+
+def test_a_crest_hides_the_ground_behind_it():
+    waves = np.array([[1.2, 0.25, 0.0, 0.0]])
+    ground = Ground(2, 3.3, 0.0, 2.0, 0.15, 0.0, (0.0, 0.0), waves, np.zeros((0, 2)))
+    place = np.array([0.0, 0.0, 1.5])
+    lidar = Lidar(tuple(np.linspace(-8.0, -0.3, 12)), steps=120)
+    distance, _ = cast_ground(ground, place, 0.0, lidar)
+    behind = 0
+    for step in range(50, 70):
+        for beam, elevation in enumerate(lidar.elevations):
+            direction = (lidar.azimuths[step], math.radians(elevation))
+            expected = first_ground(ground.height, place, direction, 0.004, 60.0)
+            found = distance[beam * lidar.steps + step]
+            assert (found > 59.9 and np.isinf(expected)) or abs(found - expected) < 0.1
+            behind += np.isfinite(expected) and expected > 12
+    assert behind > 10
 
 
 @pytest.mark.parametrize("seed", range(4))
