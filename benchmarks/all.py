@@ -47,6 +47,8 @@ BENCHMARKS = (
     Benchmark("storage.py"),
     Benchmark("coders.py"),
     Benchmark("voxelize.py"),
+    Benchmark("street.py"),
+    Benchmark("street_facts.py"),
     Benchmark("neurons.py", arguments=("--minutes", "0.2")),
     Benchmark("training_step.py", "training_step", rounds=True),
     # Says so where there is no GPU.

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from spikevox.tasks.datasets.kitti import KittiObjects, write_kitti_frame
     from spikevox.tasks.datasets.kitti_calibration import KittiCalibration, crop_to_view
     from spikevox.tasks.datasets.kitti_label import KittiLabel
+    from spikevox.tasks.datasets.lidar import HDL64, PANDAR64, Lidar
     from spikevox.tasks.datasets.modelnet import ModelNet
     from spikevox.tasks.datasets.modelnet40 import ModelNetResampled
     from spikevox.tasks.datasets.nuscenes import NuScenes
@@ -25,6 +26,17 @@ if TYPE_CHECKING:
     from spikevox.tasks.datasets.segmentation import LabelledBatch, LabelledCloud, LabelledFrames, SegmentationDataset
     from spikevox.tasks.datasets.semantickitti import SemanticKitti, write_semantickitti
     from spikevox.tasks.datasets.shapes import GeneratedShapes
+    from spikevox.tasks.datasets.street import Street, street_frame
+    from spikevox.tasks.datasets.street_classes import (
+        BOXED_CLASSES,
+        PANDASET_CLASSES,
+        SEMANTICKITTI_CLASSES,
+        STREET_CLASSES,
+        TO_PANDASET,
+        TO_SEMANTICKITTI,
+    )
+    from spikevox.tasks.datasets.street_statistics import Facts, street_facts
+    from spikevox.tasks.datasets.street_style import CITY, SUBURB, StreetStyle
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -34,6 +46,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "kitti": ("KittiObjects", "write_kitti_frame"),
         "kitti_calibration": ("KittiCalibration", "crop_to_view"),
         "kitti_label": ("KittiLabel",),
+        "lidar": ("HDL64", "PANDAR64", "Lidar"),
         "modelnet": ("ModelNet",),
         "modelnet40": ("ModelNetResampled",),
         "nuscenes": ("NuScenes",),
@@ -49,5 +62,16 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "segmentation": ("LabelledBatch", "LabelledCloud", "LabelledFrames", "SegmentationDataset"),
         "semantickitti": ("SemanticKitti", "write_semantickitti"),
         "shapes": ("GeneratedShapes",),
+        "street": ("Street", "street_frame"),
+        "street_classes": (
+            "BOXED_CLASSES",
+            "PANDASET_CLASSES",
+            "SEMANTICKITTI_CLASSES",
+            "STREET_CLASSES",
+            "TO_PANDASET",
+            "TO_SEMANTICKITTI",
+        ),
+        "street_statistics": ("Facts", "street_facts"),
+        "street_style": ("CITY", "SUBURB", "StreetStyle"),
     },
 )
