@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         TO_PANDASET,
         TO_SEMANTICKITTI,
     )
+    from spikevox.tasks.datasets.street_frames import StreetFrames
     from spikevox.tasks.datasets.street_statistics import Facts, street_facts
     from spikevox.tasks.datasets.street_style import CITY, SUBURB, StreetStyle
 
@@ -71,6 +72,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "TO_PANDASET",
             "TO_SEMANTICKITTI",
         ),
+        "street_frames": ("StreetFrames",),
         "street_statistics": ("Facts", "street_facts"),
         "street_style": ("CITY", "SUBURB", "StreetStyle"),
     },
