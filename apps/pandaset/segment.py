@@ -12,8 +12,8 @@ from spikevox.tasks.datasets.pandaset_label import FOURTEEN
 from spikevox.tasks.segmentation import Segmenter
 from spikevox.tasks.transforms import DropPoints, Flip, Jitter, RotateZ, Scale, ScaleColumns
 
-epochs = 235
-warm_up = 23
+epochs = 110
+warm_up = 11
 frames = dict(type=PandaSet, sequences=["002"], sensor=0)
 # 1 / sqrt(share + 0.001) of the training points, mean 1, in the order of the classes.
 class_weights = [0.54, 0.25, 1.37, 0.75, 0.23, 0.88, 0.77, 0.73, 2.24, 2.18, 2.63, 0.17, 0.19, 1.08]
