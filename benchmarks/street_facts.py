@@ -24,23 +24,23 @@ from spikevox.tasks.datasets import (
     TO_PANDASET,
     Boxes,
     Facts,
+    KittiObjects,
     Lidar,
     LidarFrame,
+    PandaSet,
     StreetStyle,
     street_facts,
     street_frame,
 )
+from spikevox.tasks.datasets.pandaset_label import merge_classes
 from spikevox.tasks.datasets.street_statistics import within
 
-# Number in PandaSet to class among PANDASET_CLASSES.
-MERGED = {5: 0, 6: 1, 7: 1, 8: 2, 9: 2, 10: 2, 11: 3, 12: 3, 13: 4, 14: 5, 15: 6, 19: 7, 30: 8, 31: 8, 36: 9, 37: 10,
-          41: 11, 42: 12, 4: 13}  # fmt: skip
 BOX_NAMES = {
     "Car": "car",
     "Pickup Truck": "pickup",
     "Medium-sized Truck": "truck",
     "Semi-truck": "truck",
-    "Other Vehicle - Construction Vehicle": "construction_vehicle",
+    "Other Vehicle - Construction Vehicle": "construction vehicle",
     "Pedestrian": "pedestrian",
     "Pedestrian with Object": "pedestrian",
     "Cones": "cone",
@@ -52,49 +52,23 @@ KITTI_VIEW = np.radians(40.0)  # objects are labelled within the camera's view
 KITTI_FOCAL, KITTI_SMALLEST = 721.0, 15.0  # pixels; the smallest labelled object is some 15 high
 
 
-def pandaset_frame(file: Path) -> LidarFrame:
-    """A sweep of the Pandar64, from the sensor, x forward."""
-    with np.load(file, allow_pickle=False) as data:
-        spinning = data["sensor"] == 0
-        right, forward, up = data["xyz_cm"][spinning].T / 100.0
-        points = np.stack([forward, -right, up - PANDASET_SENSOR, data["intensity"][spinning] / 255.0], axis=1)
-        table = np.full(256, -1)
-        table[list(MERGED)] = list(MERGED.values())
-        width, length, height = data["box_size"].T.astype(np.float64)
-        x, y, z = data["box_center"].T.astype(np.float64)
-        boxes = Boxes(
-            centers=np.stack([y, -x, z - PANDASET_SENSOR], axis=1),
-            sizes=np.stack([length, width, height], axis=1),
-            yaw=data["box_yaw"].astype(np.float64),
-            names=tuple(BOX_NAMES.get(name, "other") for name in data["box_label"]),
-        )
-        labels = table[data["semseg"][spinning]]
-    return LidarFrame(points.astype(np.float32), ("x", "y", "z", "intensity"), str(file), labels=labels, boxes=boxes)
+def pandaset_frame(frame: LidarFrame) -> LidarFrame:
+    """A sweep of the Pandar64 with merged classes, from the sensor, intensities from 0 to 1."""
+    boxes, labels = frame.boxes, frame.labels
+    if boxes is None or labels is None:
+        raise SystemExit(f"{frame.source} has no boxes and labels")
+    points = frame.points[:, :4] * np.array([1, 1, 1, 1 / 255], dtype=np.float32)
+    points[:, 2] -= PANDASET_SENSOR
+    names = tuple(BOX_NAMES.get(name, "other") for name in boxes.names)
+    boxes = replace(boxes, centers=boxes.centers - [0, 0, PANDASET_SENSOR], names=names)
+    return replace(frame, points=points, columns=frame.columns[:4], labels=merge_classes(labels), boxes=boxes)
 
 
-def kitti_frame(file: Path) -> LidarFrame:
-    """A scan of KITTI's object set with its 3D boxes, in the sensor's frame."""
-    root = file.parent.parent
-    points = np.fromfile(file, np.float32).reshape(-1, 4)
-    calibration = {
-        line.split(":")[0]: np.array(line.split(":")[1].split(), dtype=np.float64)
-        for line in (root / "calib" / f"{file.stem}.txt").read_text().splitlines()
-        if ":" in line
-    }
-    move = calibration["Tr_velo_to_cam"].reshape(3, 4)
-    turn = calibration["R0_rect"].reshape(3, 3)
-    rows = [line.split() for line in (root / "label_2" / f"{file.stem}.txt").read_text().splitlines()]
-    rows = [row for row in rows if row[0] != "DontCare"]
-    numbers = np.array([row[8:15] for row in rows], dtype=np.float64).reshape(-1, 7)
-    height, width, length = numbers[:, :3].T
-    bottom = (np.linalg.inv(turn) @ numbers[:, 3:6].T - move[:, 3:]).T @ move[:, :3]
-    boxes = Boxes(
-        centers=bottom + np.stack([0 * height, 0 * height, height / 2], axis=1),
-        sizes=np.stack([length, width, height], axis=1),
-        yaw=-numbers[:, 6] - np.pi / 2,
-        names=tuple(row[0].lower() for row in rows),
-    )
-    return LidarFrame(points, ("x", "y", "z", "intensity"), str(file), boxes=boxes)
+def kitti_frame(frame: LidarFrame) -> LidarFrame:
+    """A scan of KITTI's object set with the names of its boxes as ours are."""
+    if frame.boxes is None:
+        raise SystemExit(f"{frame.source} has no boxes")
+    return replace(frame, boxes=replace(frame.boxes, names=tuple(name.lower() for name in frame.boxes.names)))
 
 
 def as_pandaset(frame: LidarFrame) -> LidarFrame:
@@ -162,21 +136,19 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=5000, help="fitted with seeds up to 2039")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("SPIKEVOX_DATA", "data")))
     options = parser.parse_args()
-    folder = options.data / "pandaset" / "002"
-    scans = sorted((options.data / "kitti" / "training" / "velodyne").glob("*.bin"))
-    if not folder.is_dir() or not scans:
-        raise SystemExit(
-            f"no pandaset/002 and kitti/training in {options.data}: set SPIKEVOX_DATA to the data's folder"
-        )
+    pandaset = PandaSet(options.data / "pandaset", ("002",), sensor=0)
+    kitti = KittiObjects(options.data / "kitti", "training")
     real = {
-        name: street_facts([pandaset_frame(folder / f"{k:02d}.npz") for k in numbers], PANDASET_CLASSES)
-        for name, numbers in {"fit": range(0, 21, 4), "check": range(44, 53, 4)}.items()
+        name: street_facts([pandaset_frame(pandaset.frame(row)) for row in rows], PANDASET_CLASSES)
+        for name, rows in {"fit": range(6), "check": range(11, 14)}.items()
     }
     seeds = range(options.first_seed, options.first_seed + options.streets)
     frames = [as_pandaset(frame) for frame in generated(seeds, PANDAR64, CITY)]
     report("PandaSet", street_facts(frames, PANDASET_CLASSES), real)
     frames = [as_kitti(frame) for frame in generated(seeds, HDL64, SUBURB)]
-    report("KITTI", street_facts(frames), {"fit": street_facts([kitti_frame(file) for file in scans])})
+    report(
+        "KITTI", street_facts(frames), {"fit": street_facts(kitti_frame(kitti.frame(row)) for row in range(len(kitti)))}
+    )
 
 
 if __name__ == "__main__":

@@ -10,19 +10,9 @@ import pytest
 from oracles.pandas_pickle import write_table
 from spikevox.tasks.datasets.restricted_pickle import read_table
 from spikevox.tasks.errors import DataFileError
+from tasks.pickled.make import CUBOIDS, POINTS
 
 PICKLED = Path(__file__).parent / "pickled"
-CUBOIDS = {
-    "uuid": ["a", "b", "c"],
-    "label": ["Car", "Bus", "Car"],
-    "yaw": [0.1, 0.2, -3.0],
-    "stationary": [True, False, True],
-    "camera_used": [-1, 2, 0],
-    "position.x": [1.0, 2.0, 3.5],
-    "position.y": [0.0, -2.0, 5.0],
-    "position.z": [0.0, 0.1, 0.2],
-    "cuboids.sensor_id": [-1, 0, 1],
-}
 
 
 @pytest.mark.parametrize("version", ["1.5", "2.2", "3.1"])
@@ -32,7 +22,7 @@ def test_tables_that_pandas_wrote(version):
     assert motion[0] == "Moving"
     assert {name: column.tolist() for name, column in table.items()} == CUBOIDS
     points = read_table(PICKLED / f"pandas_{version}_points.pkl")
-    assert {name: column.tolist() for name, column in points.items()} == {"x": [0.0, 1 / 3, 2 / 3], "d": [0, 1, 0]}
+    assert {name: column.tolist() for name, column in points.items()} == POINTS
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])

@@ -191,7 +191,8 @@ void KernelMap::build(const int32_t* inputs, const int32_t* outputs, const Geome
                        geometry.step[2], geometry.step[2] * ((centre ? (geometry.size[2] + 1) / 2 : geometry.size[2]) - 1),
                        __builtin_ctzll(geometry.step[2])});
   }
-  const bool apart = lie_apart(keys.data(), inputs_, geometry.step[2]), power_of_two = !(geometry.step[2] & (geometry.step[2] - 1));
+  const bool apart = lie_apart(keys.data(), inputs_, geometry.step[2]);
+  const bool power_of_two = !(geometry.step[2] & (geometry.step[2] - 1));
   Found found(volume_, outputs_);
   parallel_for(static_cast<int64_t>(columns.size()), threads, [&](int64_t c) {
     const int64_t size = columns[c].reach / columns[c].step + 1;

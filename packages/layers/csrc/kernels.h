@@ -66,8 +66,8 @@ struct Kernels {
   // x has rows of x_stride values, of which in_channels are read; weight is (volume, in_channels, columns).
   void (*tile_from_values)(const PairLists&, int64_t tile, const T* x, int64_t x_stride, const T* weight,
                            int64_t in_channels, int64_t columns, T* y);
-  // The events of `count` rows of a table after a rule, from entry `at` on: those of a row are followed by zeros up to a whole group.
-  // Behind the last row there is room for `channels` rounded up to a whole vector.
+  // The events of `count` rows of a table after a rule, from entry `at` on: those of a row are followed by zeros up to a
+  // whole group. Behind the last row there is room for `channels` rounded up to a whole vector.
   void (*encode_rows)(const SpikeRule&, const T* rows, int64_t stride, int64_t count, int64_t channels, int64_t at,
                       Span* spans, uint16_t* numbers, T* values);
   // result = the rule on a membrane.

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -137,6 +138,19 @@ def test_any_reader_becomes_a_data_set():
     assert len(LabelledFrames(Reader(), classes=CLASSES, **OPTIONS)) == 5
     with pytest.raises(ConfigError, match="indices names frame 5; Reader has 5"):
         LabelledFrames(Reader(), indices=[5], classes=CLASSES, **OPTIONS)
+
+
+def test_points_that_nobody_labelled_do_not_count():
+    class Joined(Reader):
+        def frame(self, index):
+            frame = super().frame(index)
+            return replace(frame, labels=np.where(np.arange(len(frame.labels)) % 3 == 0, -1, frame.labels))
+
+    found = LabelledFrames(Joined(), classes=CLASSES, **OPTIONS).cloud(0).labels
+    whole = LabelledFrames(Reader(), classes=CLASSES, **OPTIONS).cloud(0).labels
+    assert (found[::3] == -1).all()
+    rest = np.arange(len(whole)) % 3 != 0
+    assert np.array_equal(found[rest], whole[rest])
 
 
 @pytest.mark.parametrize("numbers", [(), (40, 41), (10,)])

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from spikevox.tasks.datasets.kitti import KittiObjects, write_kitti_frame
     from spikevox.tasks.datasets.kitti_calibration import KittiCalibration, crop_to_view
     from spikevox.tasks.datasets.kitti_label import KittiLabel
+    from spikevox.tasks.datasets.labelled_side import LabelledSide
     from spikevox.tasks.datasets.lidar import HDL64, PANDAR64, Lidar
     from spikevox.tasks.datasets.modelnet import ModelNet
     from spikevox.tasks.datasets.modelnet40 import ModelNetResampled
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from spikevox.tasks.datasets.pandaset import PandaSet, write_pandaset_frame
     from spikevox.tasks.datasets.points import PointFile, read_points
     from spikevox.tasks.datasets.prepare import Prepared, prepare_modelnet
-    from spikevox.tasks.datasets.region import LabelledSide
     from spikevox.tasks.datasets.restricted_pickle import read_table
     from spikevox.tasks.datasets.sampling import farthest_points, sample_surface
     from spikevox.tasks.datasets.scan import Scanner
@@ -56,7 +56,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "pandaset": ("PandaSet", "write_pandaset_frame"),
         "points": ("PointFile", "read_points"),
         "prepare": ("Prepared", "prepare_modelnet"),
-        "region": ("LabelledSide",),
+        "labelled_side": ("LabelledSide",),
         "restricted_pickle": ("read_table",),
         "sampling": ("farthest_points", "sample_surface"),
         "scan": ("Scanner",),

@@ -64,7 +64,7 @@ class SegmentationDataset(VoxelDataset):
 
     Attributes:
         class_map: label in the data set's own numbers to class, -1 for points that do not count. It has to hold every
-            number that occurs.
+            number that occurs, except -1, which never counts.
 
     Raises:
         ConfigError: a probability outside [0, 1].
@@ -117,7 +117,9 @@ class SegmentationDataset(VoxelDataset):
         if frame.labels is None:
             return None
         raw, inverse = np.unique(frame.labels, return_inverse=True)
-        unknown = [int(label) for label in raw if int(label) not in self.class_map]
+        # -1 in the frame: a point that nobody labelled, such as those of earlier sweeps.
+        known = {IGNORE_LABEL: IGNORE_LABEL, **self.class_map}
+        unknown = [int(label) for label in raw if int(label) not in known]
         if unknown:
             count = int(np.isin(frame.labels, unknown).sum())
             raise DataFileError(
@@ -125,7 +127,7 @@ class SegmentationDataset(VoxelDataset):
                 f"({', '.join(map(str, unknown[:5]))}).",
                 frame.source,
             )
-        table = np.array([self.class_map[int(label)] for label in raw], dtype=np.int64)
+        table = np.array([known[int(label)] for label in raw], dtype=np.int64)
         return table[inverse]
 
     def cloud(self, key: int | tuple[int, int]) -> LabelledCloud:

@@ -9,21 +9,21 @@
 | 4 | terrain | road | terrain |
 | 5 | other_ground | sidewalk | other-ground |
 | 6 | building | building | building |
-| 7 | wall | other_static | fence |
-| 8 | fence | other_static | fence |
+| 7 | wall | other static | fence |
+| 8 | fence | other static | fence |
 | 9 | vegetation | vegetation | vegetation |
 | 10 | trunk | vegetation | trunk |
-| 11 | pole | other_static | pole |
+| 11 | pole | other static | pole |
 | 12 | sign | sign | traffic-sign |
 | 13 | cone | cone | - |
-| 14 | other_static | other_static | - |
+| 14 | other_static | other static | - |
 | 15 | reflection | reflection | - |
 | 16 | car | car | car |
 | 17 | van | car | car |
 | 18 | pickup | pickup | car |
 | 19 | truck | truck | truck |
 | 20 | bus | - | other-vehicle |
-| 21 | construction_vehicle | construction_vehicle | other-vehicle |
+| 21 | construction_vehicle | construction vehicle | other-vehicle |
 | 22 | motorcycle | - | motorcycle |
 | 23 | bicycle | - | bicycle |
 | 24 | pedestrian | pedestrian | person |
@@ -36,14 +36,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-PANDASET_CLASSES = (
-    "vegetation", "road", "marking", "sidewalk", "car", "pickup", "truck", "construction_vehicle", "pedestrian", "sign",
-    "cone", "building", "other_static", "reflection",
-)  # fmt: skip
-SEMANTICKITTI_CLASSES = (
-    "car", "bicycle", "motorcycle", "truck", "other-vehicle", "person", "bicyclist", "motorcyclist", "road", "parking",
-    "sidewalk", "other-ground", "building", "fence", "vegetation", "trunk", "terrain", "pole", "traffic-sign",
-)  # fmt: skip
+from spikevox.tasks.datasets.pandaset_label import FOURTEEN
+from spikevox.tasks.datasets.semantickitti_label import CLASSES
+
+PANDASET_CLASSES = tuple(FOURTEEN)
+SEMANTICKITTI_CLASSES = tuple(CLASSES)
 
 
 class StreetClass(NamedTuple):
@@ -70,21 +67,21 @@ STREET_TABLE = (
     StreetClass("terrain", "road", "terrain"),  # PandaSet's "Ground" is merged with its road
     StreetClass("other_ground", "sidewalk", "other-ground"),  # traffic islands
     StreetClass("building", "building", "building"),
-    StreetClass("wall", "other_static", "fence"),
-    StreetClass("fence", "other_static", "fence"),
+    StreetClass("wall", "other static", "fence"),
+    StreetClass("fence", "other static", "fence"),
     StreetClass("vegetation", "vegetation", "vegetation"),
     StreetClass("trunk", "vegetation", "trunk"),
-    StreetClass("pole", "other_static", "pole"),
+    StreetClass("pole", "other static", "pole"),
     StreetClass("sign", "sign", "traffic-sign"),
     StreetClass("cone", "cone", "", boxed=True),
-    StreetClass("other_static", "other_static", ""),
+    StreetClass("other_static", "other static", ""),
     StreetClass("reflection", "reflection", ""),
     StreetClass("car", "car", "car", boxed=True),
     StreetClass("van", "car", "car", boxed=True),
     StreetClass("pickup", "pickup", "car", boxed=True),
     StreetClass("truck", "truck", "truck", boxed=True),
     StreetClass("bus", "", "other-vehicle", boxed=True),
-    StreetClass("construction_vehicle", "construction_vehicle", "other-vehicle", boxed=True),
+    StreetClass("construction_vehicle", "construction vehicle", "other-vehicle", boxed=True),
     StreetClass("motorcycle", "", "motorcycle", boxed=True),
     StreetClass("bicycle", "", "bicycle", boxed=True),
     StreetClass("pedestrian", "pedestrian", "person", boxed=True),
