@@ -33,7 +33,7 @@ from spikevox.tasks.datasets import (
     street_frame,
 )
 from spikevox.tasks.datasets.pandaset_label import merge_classes
-from spikevox.tasks.datasets.street_statistics import within
+from spikevox.tasks.datasets.street.statistics import within
 
 BOX_NAMES = {
     "Car": "car",

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from oracles.ray_march import first_ground, first_solid
-from spikevox.tasks.datasets.lidar import HDL64, PANDAR64, Lidar
-from spikevox.tasks.datasets.primitives import BOX, CYLINDER, ELLIPSOID, Primitives
-from spikevox.tasks.datasets.ray_cast import cast
-from spikevox.tasks.datasets.street_ground import Ground, cast_ground
-from spikevox.tasks.datasets.street_layout import lay_out
-from spikevox.tasks.datasets.street_style import CITY
+from spikevox.tasks.datasets.street.ground import Ground, cast_ground
+from spikevox.tasks.datasets.street.layout import lay_out
+from spikevox.tasks.datasets.street.lidar import HDL64, PANDAR64, Lidar
+from spikevox.tasks.datasets.street.primitives import BOX, CYLINDER, ELLIPSOID, Primitives
+from spikevox.tasks.datasets.street.ray_cast import cast
+from spikevox.tasks.datasets.street.style import CITY
 
 NAMES = {BOX: "box", CYLINDER: "cylinder", ELLIPSOID: "ellipsoid"}
 SMALL = Lidar(tuple(np.linspace(-24.0, 14.0, 12)), steps=120, min_range=0.1)

@@ -18,8 +18,8 @@ from spikevox.tasks.datasets import (
     street_frame,
 )
 from spikevox.tasks.datasets.frame import check_frame
-from spikevox.tasks.datasets.street import FRAME_TIME
-from spikevox.tasks.datasets.street_objects import MAKERS
+from spikevox.tasks.datasets.street.objects import MAKERS
+from spikevox.tasks.datasets.street.scene import FRAME_TIME
 
 COARSE = replace(PANDAR64, steps=600)
 GROUND = ("road", "lane_marking", "parking", "sidewalk", "terrain", "other_ground")

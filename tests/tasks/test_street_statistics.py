@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from spikevox.tasks.datasets import Boxes, Facts, LidarFrame, street_facts
-from spikevox.tasks.datasets.street_statistics import hidden_shares, within
+from spikevox.tasks.datasets.street.statistics import hidden_shares, within
 from spikevox.tasks.errors import DataFileError
 
 

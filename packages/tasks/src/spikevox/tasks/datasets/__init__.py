@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from spikevox.tasks.datasets.kitti_calibration import KittiCalibration, crop_to_view
     from spikevox.tasks.datasets.kitti_label import KittiLabel
     from spikevox.tasks.datasets.labelled_side import LabelledSide
-    from spikevox.tasks.datasets.lidar import HDL64, PANDAR64, Lidar
     from spikevox.tasks.datasets.modelnet import ModelNet
     from spikevox.tasks.datasets.modelnet40 import ModelNetResampled
     from spikevox.tasks.datasets.nuscenes import NuScenes
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
     from spikevox.tasks.datasets.segmentation import LabelledBatch, LabelledCloud, LabelledFrames, SegmentationDataset
     from spikevox.tasks.datasets.semantickitti import SemanticKitti, write_semantickitti
     from spikevox.tasks.datasets.shapes import GeneratedShapes
-    from spikevox.tasks.datasets.street import Street, street_frame
-    from spikevox.tasks.datasets.street_classes import (
+    from spikevox.tasks.datasets.street.classes import (
         BOXED_CLASSES,
         PANDASET_CLASSES,
         SEMANTICKITTI_CLASSES,
@@ -35,9 +33,11 @@ if TYPE_CHECKING:
         TO_PANDASET,
         TO_SEMANTICKITTI,
     )
-    from spikevox.tasks.datasets.street_frames import StreetFrames
-    from spikevox.tasks.datasets.street_statistics import Facts, street_facts
-    from spikevox.tasks.datasets.street_style import CITY, SUBURB, StreetStyle
+    from spikevox.tasks.datasets.street.frames import StreetFrames
+    from spikevox.tasks.datasets.street.lidar import HDL64, PANDAR64, Lidar
+    from spikevox.tasks.datasets.street.scene import Street, street_frame
+    from spikevox.tasks.datasets.street.statistics import Facts, street_facts
+    from spikevox.tasks.datasets.street.style import CITY, SUBURB, StreetStyle
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -47,7 +47,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "kitti": ("KittiObjects", "write_kitti_frame"),
         "kitti_calibration": ("KittiCalibration", "crop_to_view"),
         "kitti_label": ("KittiLabel",),
-        "lidar": ("HDL64", "PANDAR64", "Lidar"),
+        "street.lidar": ("HDL64", "PANDAR64", "Lidar"),
         "modelnet": ("ModelNet",),
         "modelnet40": ("ModelNetResampled",),
         "nuscenes": ("NuScenes",),
@@ -63,8 +63,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "segmentation": ("LabelledBatch", "LabelledCloud", "LabelledFrames", "SegmentationDataset"),
         "semantickitti": ("SemanticKitti", "write_semantickitti"),
         "shapes": ("GeneratedShapes",),
-        "street": ("Street", "street_frame"),
-        "street_classes": (
+        "street.scene": ("Street", "street_frame"),
+        "street.classes": (
             "BOXED_CLASSES",
             "PANDASET_CLASSES",
             "SEMANTICKITTI_CLASSES",
@@ -72,8 +72,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "TO_PANDASET",
             "TO_SEMANTICKITTI",
         ),
-        "street_frames": ("StreetFrames",),
-        "street_statistics": ("Facts", "street_facts"),
-        "street_style": ("CITY", "SUBURB", "StreetStyle"),
+        "street.frames": ("StreetFrames",),
+        "street.statistics": ("Facts", "street_facts"),
+        "street.style": ("CITY", "SUBURB", "StreetStyle"),
     },
 )

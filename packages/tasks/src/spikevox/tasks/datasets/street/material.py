@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikevox.tasks.datasets.lidar import Lidar
-from spikevox.tasks.datasets.primitives import Array
-from spikevox.tasks.datasets.street_classes import STREET_CLASSES
+from spikevox.tasks.datasets.street.classes import STREET_CLASSES
+from spikevox.tasks.datasets.street.lidar import Lidar
+from spikevox.tasks.datasets.street.primitives import Array
 
 
 class Material(NamedTuple):

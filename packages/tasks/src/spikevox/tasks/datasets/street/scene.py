@@ -7,16 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikevox.tasks.datasets.frame import Boxes, LidarFrame
-from spikevox.tasks.datasets.lidar import PANDAR64, Lidar
-from spikevox.tasks.datasets.primitives import Array, Primitives
-from spikevox.tasks.datasets.ray_cast import Returns, cast
-from spikevox.tasks.datasets.street_classes import CLASS_NUMBERS
-from spikevox.tasks.datasets.street_ground import cast_ground
-from spikevox.tasks.datasets.street_layout import lay_out
-from spikevox.tasks.datasets.street_material import GROUND_MATERIALS, MATERIAL_NUMBERS, come_back, intensities
-from spikevox.tasks.datasets.street_objects import Part
-from spikevox.tasks.datasets.street_style import CITY, StreetStyle
-from spikevox.tasks.datasets.street_thing import StreetLayout, Thing
+from spikevox.tasks.datasets.street.classes import CLASS_NUMBERS
+from spikevox.tasks.datasets.street.ground import cast_ground
+from spikevox.tasks.datasets.street.layout import lay_out
+from spikevox.tasks.datasets.street.lidar import PANDAR64, Lidar
+from spikevox.tasks.datasets.street.material import GROUND_MATERIALS, MATERIAL_NUMBERS, come_back, intensities
+from spikevox.tasks.datasets.street.objects import Part
+from spikevox.tasks.datasets.street.primitives import Array, Primitives
+from spikevox.tasks.datasets.street.ray_cast import Returns, cast
+from spikevox.tasks.datasets.street.style import CITY, StreetStyle
+from spikevox.tasks.datasets.street.thing import StreetLayout, Thing
 
 FRAME_TIME = 0.1  # seconds between sweeps
 
@@ -43,7 +43,7 @@ class Street:
         style: how full it is.
 
     Example:
-        >>> from spikevox.tasks.datasets.lidar import Lidar
+        >>> from spikevox.tasks.datasets.street.lidar import Lidar
         >>> frame = Street(seed=1, lidar=Lidar(elevations=(-8.0, -4.0, 0.0), steps=300)).frame(0)
         >>> frame.columns
         ('x', 'y', 'z', 'intensity')

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from spikevox.tasks.datasets.primitives import Array
-from spikevox.tasks.datasets.street_ground import Ground
-from spikevox.tasks.datasets.street_objects import MAKERS, Part
+from spikevox.tasks.datasets.street.ground import Ground
+from spikevox.tasks.datasets.street.objects import MAKERS, Part
+from spikevox.tasks.datasets.street.primitives import Array
 
 Generator = np.random.Generator
 LEFT, RIGHT = 1, -1

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from spikevox.tasks.datasets import street_scenery
-from spikevox.tasks.datasets.street_style import StreetStyle
-from spikevox.tasks.datasets.street_thing import LEFT, RIGHT, Generator, StreetLayout, Thing, boxed_thing, is_clear
+from spikevox.tasks.datasets.street import scenery
+from spikevox.tasks.datasets.street.style import StreetStyle
+from spikevox.tasks.datasets.street.thing import LEFT, RIGHT, Generator, StreetLayout, Thing, boxed_thing, is_clear
 
 
 def frontage(layout: StreetLayout, style: StreetStyle, generator: Generator) -> Iterator[Thing]:
@@ -26,7 +26,7 @@ def frontage(layout: StreetLayout, style: StreetStyle, generator: Generator) -> 
                 yield from _gap(layout, style, generator, middle, side, length)
                 continue
             depth, height = generator.uniform(9, 14), generator.uniform(*style.building_height)
-            parts = street_scenery.building(generator, length, depth, height)
+            parts = scenery.building(generator, length, depth, height)
             albedo = float(np.exp(generator.normal(0, 0.25)))
             yield Thing("building", parts, middle, side * (edge + setback + depth / 2 + 0.5), turn, albedo=albedo)
             if setback > 1.5 and generator.random() < 0.6:
@@ -35,9 +35,9 @@ def frontage(layout: StreetLayout, style: StreetStyle, generator: Generator) -> 
 
 def _barrier(generator: Generator, along: float, offset: float, length: float, turn: float) -> Thing:
     name, maker = [
-        ("wall", street_scenery.wall),
-        ("fence", street_scenery.fence),
-        ("vegetation", street_scenery.hedge),
+        ("wall", scenery.wall),
+        ("fence", scenery.fence),
+        ("vegetation", scenery.hedge),
     ][int(generator.integers(0, 3))]
     return Thing(name, maker(generator, length), along, offset, turn)
 
@@ -57,9 +57,9 @@ def _gap(
         yield boxed_thing("car", generator, along, side * (edge + 4.5), turn=heading)
     for _ in range(int(generator.poisson(1.5))):
         spread = generator.uniform(-length / 2, length / 2)
-        parts = street_scenery.tree(generator, generator.uniform(5, 12))
+        parts = scenery.tree(generator, generator.uniform(5, 12))
         yield Thing("vegetation", parts, middle + spread, side * (edge + generator.uniform(9, 16)))
-    yield Thing("building", street_scenery.building(generator, length, 8, 7), middle, side * (edge + 24), turn)
+    yield Thing("building", scenery.building(generator, length, 8, 7), middle, side * (edge + 24), turn)
 
 
 def sidewalks(layout: StreetLayout, style: StreetStyle, generator: Generator) -> Iterator[Thing]:
@@ -71,11 +71,11 @@ def sidewalks(layout: StreetLayout, style: StreetStyle, generator: Generator) ->
     for side in (LEFT, RIGHT):
         turn = 0.0 if side == LEFT else np.pi
         kinds = [
-            ("pole", street_scenery.pole, 3.0, kerb),
-            ("sign", street_scenery.sign, 2.0, kerb),
-            ("other_static", street_scenery.small_thing, 2.5, back),
-            ("vegetation", street_scenery.bush, style.trees / 3, back),
-            ("vegetation", lambda g: street_scenery.tree(g, g.uniform(4, 10)), style.trees, kerb),
+            ("pole", scenery.pole, 3.0, kerb),
+            ("sign", scenery.sign, 2.0, kerb),
+            ("other_static", scenery.small_thing, 2.5, back),
+            ("vegetation", scenery.bush, style.trees / 3, back),
+            ("vegetation", lambda g: scenery.tree(g, g.uniform(4, 10)), style.trees, kerb),
         ]
         for name, maker, rate, offset in kinds:
             for along in generator.uniform(-style.length, style.length + 100, int(generator.poisson(rate * scale))):
@@ -96,7 +96,7 @@ def building_site(layout: StreetLayout, style: StreetStyle, generator: Generator
     edge = ground.half_road + ground.sidewalk
     turn = 0.0 if side == LEFT else np.pi
     length = generator.uniform(12, 30)
-    yield Thing("other_static", street_scenery.hoarding(generator, length), middle, side * (edge + 0.2), turn)
+    yield Thing("other_static", scenery.hoarding(generator, length), middle, side * (edge + 0.2), turn)
     for _ in range(int(generator.integers(4, 8))):
         along = middle + length / 2 + generator.uniform(4, 50)
         place = boxed_thing("construction_vehicle", generator, along, side * (ground.half_road + 1.4), turn=turn)

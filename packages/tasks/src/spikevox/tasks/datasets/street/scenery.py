@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from spikevox.tasks.datasets.primitives import BOX, CYLINDER, ELLIPSOID
-from spikevox.tasks.datasets.street_objects import Part
+from spikevox.tasks.datasets.street.objects import Part
+from spikevox.tasks.datasets.street.primitives import BOX, CYLINDER, ELLIPSOID
 
 Generator = np.random.Generator
 # Scenery reaches this far under the ground of its middle, so that none floats on a slope.

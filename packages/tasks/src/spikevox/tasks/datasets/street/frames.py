@@ -5,10 +5,10 @@ from types import MappingProxyType
 from typing import Literal
 
 from spikevox.tasks.datasets.frame import LidarFrame
-from spikevox.tasks.datasets.lidar import HDL64, PANDAR64
 from spikevox.tasks.datasets.lidar_file import pick
-from spikevox.tasks.datasets.street import Street
-from spikevox.tasks.datasets.street_classes import STREET_CLASSES
+from spikevox.tasks.datasets.street.classes import STREET_CLASSES
+from spikevox.tasks.datasets.street.lidar import HDL64, PANDAR64
+from spikevox.tasks.datasets.street.scene import Street
 from spikevox.tasks.errors import ConfigError
 
 _SENSORS = MappingProxyType({"pandar64": PANDAR64, "hdl64": HDL64})

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spikevox.tasks.datasets.primitives import BOX, CYLINDER, ELLIPSOID
+from spikevox.tasks.datasets.street.primitives import BOX, CYLINDER, ELLIPSOID
 
 Generator = np.random.Generator
 

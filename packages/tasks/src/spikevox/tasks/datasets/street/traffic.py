@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from spikevox.tasks.datasets.street_style import StreetStyle
-from spikevox.tasks.datasets.street_thing import LEFT, RIGHT, Generator, StreetLayout, Thing, boxed_thing, is_clear
+from spikevox.tasks.datasets.street.style import StreetStyle
+from spikevox.tasks.datasets.street.thing import LEFT, RIGHT, Generator, StreetLayout, Thing, boxed_thing, is_clear
 
 
 def traffic(layout: StreetLayout, style: StreetStyle, generator: Generator) -> Iterator[Thing]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spikevox.tasks.datasets.lidar import Lidar
-from spikevox.tasks.datasets.primitives import BOX, Array, Primitives, cross_boxes, cross_rounds
+from spikevox.tasks.datasets.street.lidar import Lidar
+from spikevox.tasks.datasets.street.primitives import BOX, Array, Primitives, cross_boxes, cross_rounds
 
 
 @dataclass(frozen=True)

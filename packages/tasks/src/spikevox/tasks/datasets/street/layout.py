@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from spikevox.tasks.datasets.street_ground import Ground
-from spikevox.tasks.datasets.street_roadside import building_site, frontage, sidewalks
-from spikevox.tasks.datasets.street_style import StreetStyle
-from spikevox.tasks.datasets.street_thing import Generator, StreetLayout, Thing, apart
-from spikevox.tasks.datasets.street_traffic import parked, people, riders, traffic
+from spikevox.tasks.datasets.street.ground import Ground
+from spikevox.tasks.datasets.street.roadside import building_site, frontage, sidewalks
+from spikevox.tasks.datasets.street.style import StreetStyle
+from spikevox.tasks.datasets.street.thing import Generator, StreetLayout, Thing, apart
+from spikevox.tasks.datasets.street.traffic import parked, people, riders, traffic
 
 
 def lay_out(style: StreetStyle, generator: Generator) -> StreetLayout:

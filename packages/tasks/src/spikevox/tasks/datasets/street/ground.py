@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spikevox.tasks.datasets.lidar import Lidar
-from spikevox.tasks.datasets.primitives import Array
-from spikevox.tasks.datasets.street_classes import CLASS_NUMBERS
+from spikevox.tasks.datasets.street.classes import CLASS_NUMBERS
+from spikevox.tasks.datasets.street.lidar import Lidar
+from spikevox.tasks.datasets.street.primitives import Array
 
 RAMP = 0.08  # metres over which a kerb rises
 _DASH, _DASH_PERIOD, _LINE = 3.0, 9.0, 0.08
