@@ -6,6 +6,7 @@ from dataclasses import astuple
 import numpy as np
 import pytest
 
+from spikevox.tasks.datasets.check import check_folder
 from spikevox.tasks.datasets.frame import Boxes, LidarFrame
 from spikevox.tasks.datasets.kitti import KittiObjects, write_kitti_frame
 from spikevox.tasks.datasets.kitti_calibration import crop_to_view, image_size, read_calibration
@@ -201,6 +202,23 @@ def test_stray_files_are_listed(root):
     found = "\n".join(KittiObjects(root, "training").strays())
     assert "label_2/000099.txt has no partner" in found.replace("\\", "/")
     assert "000003.bin.part: expected names that end in .bin" in found
+
+
+def test_lists_that_name_absent_scans_are_found(root):
+    listed, scans = root / "ImageSets" / "train.txt", root / "training" / "velodyne"
+    (finding,) = check_folder(root).findings
+    assert finding.startswith(f"{listed}: 1 of 2 frames have no scan in {scans}, first 000005.")
+    # Those of the test split lie in another folder, which is not there.
+    (root / "ImageSets" / "test.txt").write_text("000123\n")
+    listed.write_text("000003\n")
+    assert check_folder(root).findings == []
+    (root / "testing" / "velodyne").mkdir(parents=True)
+    for part, name in (("velodyne", "000124.bin"), ("calib", "000124.txt")):
+        source = (root / "training" / part / name.replace("124", "003")).read_bytes()
+        (root / "testing" / part).mkdir(exist_ok=True)
+        (root / "testing" / part / name).write_bytes(source)
+    (finding,) = check_folder(root).findings
+    assert "test.txt: 1 of 1 frames have no scan" in finding
 
 
 @pytest.mark.data

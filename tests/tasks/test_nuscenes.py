@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from oracles import nuscenes_schema
 from spikevox.tasks.datasets.axes import matrix_from_quaternion, quaternion_from_matrix
 from spikevox.tasks.datasets.check import check_folder
 from spikevox.tasks.datasets.frame import Boxes, LidarFrame
@@ -78,6 +79,23 @@ def test_what_is_written_is_read_back_exactly(root):
         np.testing.assert_allclose(np.exp(1j * frame.boxes.yaw), np.exp(1j * want.boxes.yaw), atol=1e-9)
     assert len(NuScenes(root, scenes=["scene-0002"])) == 3
     assert NuScenes(root, "v1.0-mini").frame(0).boxes.identities == data.frame(1).boxes.identities
+
+
+def test_the_tables_are_those_of_the_schema(root):
+    faults = nuscenes_schema.faults(root)
+    # Both scenes were made at the same time.
+    assert faults == ["scene: two begin at once"]
+    (root / "maps").rename(root / "elsewhere")
+    assert len(nuscenes_schema.faults(root)) == 2
+
+
+def test_scenes_may_be_written_one_after_the_other(root, tmp_path):
+    names = {"scene-0001": 0, "scene-0002": 1}
+    pairs = ((name, made_scene(seed)) for name, seed in names.items())
+    out = tmp_path / "other"
+    write_nuscenes(out, pairs, key_frames=dict.fromkeys(names, KEYS), lidar_to_vehicle=MOUNTING)
+    for path in (root / "v1.0-mini").iterdir():
+        assert (out / "v1.0-mini" / path.name).read_bytes() == path.read_bytes()
 
 
 def test_sweeps_are_joined_where_the_points_stand(root):
@@ -224,7 +242,7 @@ def test_the_check_finds_faults_in_scans_sweeps_and_labels(root):
     lost.unlink()
     (root / "samples/LIDAR_TOP/extra.pcd.bin").write_bytes(scans[2].read_bytes())
     token = NuScenes(root)._key[NuScenes(root).frames[2]]
-    label = root / "lidarseg" / f"{token}_lidarseg.bin"
+    label = root / "lidarseg" / "v1.0-mini" / f"{token}_lidarseg.bin"
     label.write_bytes(b"\x20" * 200)
     findings = "\n".join(check_folder(root).findings)
     assert f"{scans[0]} has 3993 bytes" in findings

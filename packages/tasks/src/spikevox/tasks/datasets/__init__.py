@@ -33,8 +33,9 @@ if TYPE_CHECKING:
         TO_PANDASET,
         TO_SEMANTICKITTI,
     )
+    from spikevox.tasks.datasets.street.folder import MadeStreets, make_streets
     from spikevox.tasks.datasets.street.frames import StreetFrames
-    from spikevox.tasks.datasets.street.lidar import HDL64, PANDAR64, Lidar
+    from spikevox.tasks.datasets.street.lidar import HDL32, HDL64, PANDAR64, Lidar
     from spikevox.tasks.datasets.street.scene import Street, street_frame
     from spikevox.tasks.datasets.street.statistics import Facts, street_facts
     from spikevox.tasks.datasets.street.style import CITY, SUBURB, StreetStyle
@@ -47,7 +48,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "kitti": ("KittiObjects", "write_kitti_frame"),
         "kitti_calibration": ("KittiCalibration", "crop_to_view"),
         "kitti_label": ("KittiLabel",),
-        "street.lidar": ("HDL64", "PANDAR64", "Lidar"),
+        "street.lidar": ("HDL32", "HDL64", "PANDAR64", "Lidar"),
         "modelnet": ("ModelNet",),
         "modelnet40": ("ModelNetResampled",),
         "nuscenes": ("NuScenes",),
@@ -72,6 +73,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "TO_PANDASET",
             "TO_SEMANTICKITTI",
         ),
+        "street.folder": ("MadeStreets", "make_streets"),
         "street.frames": ("StreetFrames",),
         "street.statistics": ("Facts", "street_facts"),
         "street.style": ("CITY", "SUBURB", "StreetStyle"),

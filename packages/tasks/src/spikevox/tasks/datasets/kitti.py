@@ -114,12 +114,32 @@ class KittiObjects:
         return check_frame(replace(frame, points=points[seen]))
 
     def strays(self) -> list[str]:
-        """A line for each scan, label or calibration without its partners."""
+        """A line for each scan, label or calibration without its partners, and each list that names absent scans."""
         scans = self.folder / "velodyne"
-        found = strays(scans, ".bin", {path.stem for path in scans.glob("*.bin")}, self.folder / "calib")
+        present = {path.stem for path in scans.glob("*.bin")}
+        found = strays(scans, ".bin", present, self.folder / "calib")
         for part in ("label_2", "calib"):
-            found += strays(self.folder / part, ".txt", {path.stem for path in scans.glob("*.bin")}, scans)
-        return found
+            found += strays(self.folder / part, ".txt", present, scans)
+        return found + [line for path in self._lists() if (line := _absent(path, present, scans))]
+
+    def _lists(self) -> list[Path]:
+        """The lists of ImageSets that name frames of this folder."""
+        parts = ("test",) if self.folder.name == "testing" else ("train", "val", "trainval")
+        paths = [self.root / "ImageSets" / f"{part}.txt" for part in parts]
+        return [path for path in paths if path.is_file()]
+
+
+def _absent(path: Path, present: set[str], scans: Path) -> str:
+    """What a list says wrongly, empty where all of its scans are there."""
+    names = read_text(path).split()
+    absent = [name for name in names if name not in present]
+    if not absent:
+        return ""
+    first = ", ".join(absent[:5])
+    return (
+        f"{path}: {len(absent)} of {len(names)} frames have no scan in {scans}, first {first}. "
+        "Bring them back, or take them from the list."
+    )
 
 
 def write_kitti_frame(

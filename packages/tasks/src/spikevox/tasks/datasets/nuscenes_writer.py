@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import struct
+import zlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ _Records = list[dict[str, Any]]
 
 def write_nuscenes(
     root: str | Path,
-    scenes: Mapping[str, Sequence[LidarFrame]],
+    scenes: Mapping[str, Sequence[LidarFrame]] | Iterable[tuple[str, Sequence[LidarFrame]]],
     *,
     key_frames: Mapping[str, Sequence[bool]] | None = None,
     lidar_to_vehicle: NDArray[np.floating] | None = None,
@@ -33,11 +35,13 @@ def write_nuscenes(
 
     Poses and boxes go through the world's coordinates and come back within rounding of float64; velocities are not written,
     since nuScenes keeps positions alone and a reader derives velocities from them. The tables are those that NuScenes reads,
-    and ``log``, ``attribute``, ``visibility`` and ``map``, which other tools open, with no more in them than they must have.
+    and ``log``, ``attribute``, ``visibility`` and ``map``, which other tools open, with no more in them than they must have:
+    the map's mask is 10 m wide and marks nothing.
 
     Args:
         root: folder for ``samples``, ``sweeps`` and the tables.
-        scenes: name to sweeps in order of time, each with the columns x, y, z, intensity, ring, a pose and a time.
+        scenes: name to sweeps in order of time, each with the columns x, y, z, intensity, ring, a pose and a time; or pairs of
+            a name and sweeps, which are taken one after the other.
         key_frames: name to whether each sweep is a key frame; all by default. Labels and boxes of others are not written.
         lidar_to_vehicle: (4, 4) mounting of the LiDAR, between axes x forward, y left; the identity by default.
         version: name of the folder of the tables.
@@ -46,11 +50,11 @@ def write_nuscenes(
         DataFileError: other columns, no pose or time, times out of order, or key frames of which some have labels and some
             have none.
     """
-    writer = _Writer(Path(root), homogeneous(np.eye(3) if lidar_to_vehicle is None else lidar_to_vehicle))
-    for name, frames in scenes.items():
+    writer = _Writer(Path(root), version, homogeneous(np.eye(3) if lidar_to_vehicle is None else lidar_to_vehicle))
+    for name, frames in scenes.items() if isinstance(scenes, Mapping) else scenes:
         keys = [True] * len(frames) if key_frames is None else list(key_frames[name])
         writer.scene(name, frames, keys)
-    writer.finish(Path(root) / version)
+    writer.finish()
 
 
 def _token(*words: object) -> str:
@@ -58,8 +62,8 @@ def _token(*words: object) -> str:
 
 
 class _Writer:
-    def __init__(self, root: Path, mounting: NDArray[np.float64]) -> None:
-        self.root, self.mounting = root, mounting
+    def __init__(self, root: Path, version: str, mounting: NDArray[np.float64]) -> None:
+        self.root, self.version, self.mounting = root, version, mounting
         self.tables: dict[str, _Records] = defaultdict(list)
         # From the axes of nuScenes' LiDAR, x right, to the vehicle's.
         turned = mounting[:3, :3] @ FROM_RIGHTWARD
@@ -151,19 +155,22 @@ class _Writer:
             }
         )
         if key and frame.labels is not None:
-            path = self.root / "lidarseg" / f"{tokens[row]}_lidarseg.bin"
+            path = self.root / "lidarseg" / self.version / f"{tokens[row]}_lidarseg.bin"
             check_known(frame.labels, LABEL_NAMES, path)
             write_atomically(path, frame.labels.astype(np.uint8).tobytes())
             self.tables["lidarseg"].append(
                 {
                     "token": tokens[row],
                     "sample_data_token": tokens[row],
-                    "filename": f"lidarseg/{path.name}",
+                    "filename": f"lidarseg/{self.version}/{path.name}",
                 }
             )
 
     def _annotations(self, name: str, frames: Sequence[LidarFrame], samples: Sequence[str]) -> None:
+        # In the order of each frame's boxes, in which they are read again.
+        rows: _Records = []
         seen: dict[str, _Records] = defaultdict(list)
+        categories: dict[str, str] = {}
         for place, (frame, sample) in enumerate(zip(frames, samples, strict=True)):
             if frame.boxes is None or frame.pose is None:
                 continue
@@ -174,28 +181,28 @@ class _Writer:
                 motion = homogeneous(np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]]))
                 motion[:3, 3] = frame.boxes.centers[row]
                 world = frame.pose @ motion
-                seen[identity].append(
-                    {
-                        "token": _token(name, "box", place, row),
-                        "sample_token": sample,
-                        "instance_token": _token(name, "object", identity),
-                        "category": category,
-                        "visibility_token": "1",
-                        "attribute_tokens": [],
-                        "translation": world[:3, 3].tolist(),
-                        "size": frame.boxes.sizes[row][[1, 0, 2]].tolist(),
-                        "rotation": quaternion_from_matrix(world[:3, :3]).tolist(),
-                        "num_lidar_pts": int(inside[row]),
-                        "num_radar_pts": 0,
-                    }
-                )
-        for records in seen.values():
-            self._object(records)
+                record = {
+                    "token": _token(name, "box", place, row),
+                    "sample_token": sample,
+                    "instance_token": _token(name, "object", identity),
+                    "visibility_token": "1",
+                    "attribute_tokens": [],
+                    "translation": world[:3, 3].tolist(),
+                    "size": frame.boxes.sizes[row][[1, 0, 2]].tolist(),
+                    "rotation": quaternion_from_matrix(world[:3, :3]).tolist(),
+                    "num_lidar_pts": int(inside[row]),
+                    "num_radar_pts": 0,
+                }
+                rows.append(record)
+                seen[identity].append(record)
+                categories.setdefault(identity, category)
+        for identity, records in seen.items():
+            self._object(categories[identity], records)
+        self.tables["sample_annotation"] += rows
 
-    def _object(self, records: _Records) -> None:
-        """The annotations of one object and its record."""
+    def _object(self, category: str, records: _Records) -> None:
+        """Chains the annotations of one object, and adds its record."""
         tokens = [record["token"] for record in records]
-        category = records[0]["category"]
         known = {record["token"] for record in self.tables["category"]}
         if _token("category", category) not in known:
             self.tables["category"].append({"token": _token("category", category), "name": category, "description": ""})
@@ -209,21 +216,26 @@ class _Writer:
             }
         )
         for place, record in enumerate(records):
-            kept = {key: value for key, value in record.items() if key != "category"}
-            self.tables["sample_annotation"].append({**kept, **_neighbours(tokens, place)})
+            record.update(_neighbours(tokens, place))
 
-    def finish(self, folder: Path) -> None:
+    def finish(self) -> None:
+        folder = self.root / self.version
         keys = sum(record["is_key_frame"] for record in self.tables["sample_data"])
         if len(self.tables["lidarseg"]) not in (0, keys):
             raise DataFileError(f"{folder}: {len(self.tables['lidarseg'])} of {keys} key frames have labels.", folder)
         if not self.tables["lidarseg"]:
             del self.tables["lidarseg"]
-        for name in ("instance", "sample_annotation", "attribute", "map"):
+        for name in ("instance", "sample_annotation", "attribute"):
             self.tables.setdefault(name, [])
         self.tables["visibility"] = [{"token": "1", "level": "unknown", "description": ""}]
         self.tables["log"] = [
             {"token": _token("log"), "logfile": "", "vehicle": "", "date_captured": "", "location": ""}
         ]
+        mask = f"maps/{_token('map')}.png"
+        self.tables["map"] = [
+            {"token": _token("map"), "log_tokens": [_token("log")], "category": "semantic_prior", "filename": mask}
+        ]
+        write_atomically(self.root / mask, _black_png(100))
         for name, records in self.tables.items():
             write_atomically(folder / f"{name}.json", json.dumps(records, indent=1).encode())
 
@@ -233,3 +245,15 @@ def _neighbours(tokens: Sequence[str], place: int) -> dict[str, str]:
         "prev": tokens[place - 1] if place else "",
         "next": tokens[place + 1] if place + 1 < len(tokens) else "",
     }
+
+
+def _black_png(width: int) -> bytes:
+    """A square picture in shades of grey, all 0."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, width, 8, 0, 0, 0, 0)
+    # Each row begins with the number of its filter, 0 for none.
+    rows = bytes(width * (1 + width))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")

@@ -7,11 +7,9 @@ from typing import Literal
 from spikevox.tasks.datasets.frame import LidarFrame
 from spikevox.tasks.datasets.lidar_file import pick
 from spikevox.tasks.datasets.street.classes import STREET_CLASSES
-from spikevox.tasks.datasets.street.lidar import HDL64, PANDAR64
+from spikevox.tasks.datasets.street.lidar import find_sensor
 from spikevox.tasks.datasets.street.scene import Street
 from spikevox.tasks.errors import ConfigError
-
-_SENSORS = MappingProxyType({"pandar64": PANDAR64, "hdl64": HDL64})
 
 
 class StreetFrames:
@@ -22,7 +20,7 @@ class StreetFrames:
     Args:
         count: number of streets.
         first_seed: seed of the first; the others follow.
-        sensor: what looks at them, ``"pandar64"`` or ``"hdl64"``.
+        sensor: what looks at them, ``"pandar64"``, ``"hdl64"`` or ``"hdl32"``.
         sweep: which sweep of each street, in tenths of a second after its first.
 
     Attributes:
@@ -41,15 +39,18 @@ class StreetFrames:
     label_names: Mapping[int, str] = MappingProxyType(dict(enumerate(STREET_CLASSES)))
 
     def __init__(
-        self, count: int, *, first_seed: int = 0, sensor: Literal["pandar64", "hdl64"] = "pandar64", sweep: int = 0
+        self,
+        count: int,
+        *,
+        first_seed: int = 0,
+        sensor: Literal["pandar64", "hdl64", "hdl32"] = "pandar64",
+        sweep: int = 0,
     ) -> None:
         if count < 1 or first_seed < 0 or sweep < 0:
             raise ConfigError(
                 f"expected a count from 1, a first_seed and a sweep from 0, got {count}, {first_seed} and {sweep}."
             )
-        if sensor not in _SENSORS:
-            raise ConfigError(f"unknown sensor {sensor!r}; there are {', '.join(_SENSORS)}.")
-        self.lidar = _SENSORS[sensor]
+        self.lidar = find_sensor(sensor)
         self.seeds = range(first_seed, first_seed + count)
         self.sweep = sweep
         self.frames = tuple(f"{seed:04d}/{sweep:04d}" for seed in self.seeds)

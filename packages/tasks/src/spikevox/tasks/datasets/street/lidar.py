@@ -1,10 +1,14 @@
 """A spinning LiDAR: where its rays go and how well they come back."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
+
+from spikevox.tasks.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -78,3 +82,19 @@ def _hdl64() -> tuple[float, ...]:
 PANDAR64 = Lidar(_pandar64(), steps=1800, height=2.2, drop_out=0.03, reach=350.0, max_range=200.0, sees_roof=True)
 # KITTI's scans of objects end at 80 m, and its intensities are spread over the whole of 0 to 1.
 HDL64 = Lidar(_hdl64(), steps=2083, height=1.73, drop_out=0.05, reach=150.0, max_range=80.0, min_range=2.0, gain=7.3)
+# The beams of a Velodyne HDL-32E, which nuScenes has, and its mean intensity; its scans were not fitted any further.
+HDL32 = Lidar(
+    tuple(np.round(-30.67 + np.arange(32) * 4 / 3, 3)), steps=1084, height=1.84, reach=150.0, max_range=100.0, gain=1.4
+)
+SENSORS: Mapping[str, Lidar] = MappingProxyType({"pandar64": PANDAR64, "hdl64": HDL64, "hdl32": HDL32})
+
+
+def find_sensor(name: str) -> Lidar:
+    """A sensor by its name in SENSORS.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+    if name not in SENSORS:
+        raise ConfigError(f"unknown sensor {name!r}; there are {', '.join(SENSORS)}.")
+    return SENSORS[name]

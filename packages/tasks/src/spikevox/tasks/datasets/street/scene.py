@@ -19,6 +19,7 @@ from spikevox.tasks.datasets.street.style import CITY, StreetStyle
 from spikevox.tasks.datasets.street.thing import StreetLayout, Thing
 
 FRAME_TIME = 0.1  # seconds between sweeps
+_DRIVE = 100.0  # metres of street that the vehicle drives at most
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,11 @@ class Street:
         """What stands where at time 0."""
         return lay_out(self.style, np.random.default_rng([self.seed, 0]))
 
+    @staticmethod
+    def most_sweeps(style: StreetStyle = CITY) -> int:
+        """How many sweeps every street of a style has, before the fastest vehicle leaves it."""
+        return int(_DRIVE / (style.speed * FRAME_TIME)) + 1
+
     @cached_property
     def _solids(self) -> "_Solids":
         return _Solids(self.layout.things)
@@ -80,7 +86,7 @@ class Street:
             IndexError: a negative index, or one at which the vehicle has left the street.
         """
         time = index * FRAME_TIME
-        if index < 0 or self.layout.speed * time > 100:
+        if index < 0 or self.layout.speed * time > _DRIVE:
             raise IndexError(f"frame {index} of street {self.seed}: the vehicle has left the street, or not yet come.")
         generator = np.random.default_rng([self.seed, 1, index])
         pose, places = self.pose(time), _stand(self.layout, time)
