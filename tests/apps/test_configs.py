@@ -5,12 +5,15 @@ from pathlib import Path
 import pytest
 
 from spikevox.tasks.config import load_config
+from spikevox.tasks.datasets import make_streets
 from spikevox.tasks.runner import build_runner
 
 APPS = Path(__file__).resolve().parents[2] / "apps"
 # The experiments on ModelNet40 have their own tests.
 CONFIGS = sorted(path for path in APPS.glob("*/*.py") if not path.name.startswith("classify_40"))
 NEEDS = {"modelnet": "modelnet10", "pandaset": "pandaset"}
+# Experiments on a layout, tried on generated streets, with what names the folder's parts.
+MADE = {"kitti": [], "nuscenes": ["train_scenes=['scene-0000']", "test_scenes=['scene-0001']"]}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: f"{p.parent.name}/{p.stem}")
@@ -19,10 +22,14 @@ def test_a_config_trains_two_steps(path, data, tmp_path, monkeypatch):
     if path.parent.name in NEEDS:
         data(NEEDS[path.parent.name])
     overrides = ["train_cfg.max_epochs=1", "param_scheduler=[]"]
+    if path.parent.name in MADE:
+        make_streets(tmp_path / "data" / path.parent.name, path.parent.name, streets=2, sweeps=11)
+        monkeypatch.setenv("SPIKEVOX_DATA", str(tmp_path / "data"))
+        overrides += MADE[path.parent.name]
     if path.parent.name == "synthetic":
         overrides += ["train_dataloader.dataset.count=64", "val_dataloader.dataset.count=20"]
     config = load_config(path, overrides)
-    runner = build_runner(config, tmp_path)
+    runner = build_runner(config, tmp_path / "run")
     batches = iter(runner.train_dataloader)
     optimiser = runner.build_optim_wrapper(runner.optim_wrapper)
     losses = [float(runner.model.train_step(next(batches), optimiser)["loss"].detach()) for _ in range(2)]

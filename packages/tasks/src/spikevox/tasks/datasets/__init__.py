@@ -6,6 +6,7 @@ from spikevox.encoding.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from spikevox.tasks.datasets.base import PointDataset, PointPipeline, VoxelDataset
+    from spikevox.tasks.datasets.box_labels import BoxLabels
     from spikevox.tasks.datasets.frame import Boxes, LidarFrame
     from spikevox.tasks.datasets.kitti import KittiObjects, write_kitti_frame
     from spikevox.tasks.datasets.kitti_calibration import KittiCalibration, crop_to_view
@@ -44,6 +45,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "base": ("PointDataset", "PointPipeline", "VoxelDataset"),
+        "box_labels": ("BoxLabels",),
         "frame": ("Boxes", "LidarFrame"),
         "kitti": ("KittiObjects", "write_kitti_frame"),
         "kitti_calibration": ("KittiCalibration", "crop_to_view"),
