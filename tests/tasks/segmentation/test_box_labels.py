@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spikevox.tasks.datasets import BoxLabels, Boxes, LabelledFrames, LidarFrame, StreetFrames
+from spikevox.tasks.datasets import Boxes, BoxLabels, LabelledFrames, LidarFrame, StreetFrames
 from spikevox.tasks.errors import ConfigError
 
 POINTS = np.array([[0, 0, 0], [2.9, 0, 0], [0, 2.9, 0], [10, 2.9, 0], [12.9, 0, 0], [0, 0, 2], [20, 0, 0]], np.float32)
@@ -16,8 +16,9 @@ BOXES = Boxes(
 
 
 class Two:
-    label_names = {9: "something else"}
-    frames = ("with", "without")
+    def __init__(self):
+        self.label_names = {9: "something else"}
+        self.frames = ("with", "without")
 
     def __len__(self):
         return 2
