@@ -1,6 +1,7 @@
 import gzip
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from oracles.pandas_pickle import write_table
 from spikevox.tasks.datasets.axes import quaternion_from_matrix
 from spikevox.tasks.datasets.check import check_folder
 from spikevox.tasks.datasets.pandaset import PandaSet
+from spikevox.tasks.datasets.pandaset_writer import write_pandaset
+from spikevox.tasks.datasets.restricted_pickle import read_table
 from spikevox.tasks.errors import DataFileError
 
 
@@ -99,6 +102,39 @@ def test_published_frames_are_read_into_the_vehicle_s_coordinates(root, made):
     assert data.frames == ("002/00", "002/01")
     for index, want in enumerate(made):
         compare(data.frame(index), want)
+
+
+def test_what_is_written_is_what_a_hand_made_folder_holds(root, made, tmp_path):
+    write_pandaset(tmp_path / "written", "002", iter(made))
+    data = PandaSet(tmp_path / "written")
+    for index, want in enumerate(made):
+        compare(data.frame(index), want)
+    for path in sorted((root / "002").rglob("*.pkl.gz")):
+        table = read_table(tmp_path / "written" / path.relative_to(root))
+        for name, column in read_table(path).items():
+            if name in ("uuid", "label"):
+                assert table[name].tolist() == column.tolist()
+            elif name != "cuboids.sensor_id":
+                np.testing.assert_allclose(table[name], column, rtol=0, atol=1e-9)
+    for name in ("poses.json", "timestamps.json"):
+        hand, own = (json.loads((r / "002/lidar" / name).read_text()) for r in (root, tmp_path / "written"))
+        assert own == hand
+    assert check_folder(tmp_path / "written").findings == []
+
+
+def test_boxes_that_stand_are_stationary(made, tmp_path):
+    speeds = np.array([[0, 0], [1, 0], [np.nan, np.nan], [0, -2], [0, 0], [0, 0]], dtype=np.float64)
+    write_pandaset(tmp_path, "002", [replace(made[0], boxes=replace(made[0].boxes, velocities=speeds))])
+    table = read_table(tmp_path / "002/annotations/cuboids/00.pkl.gz")
+    assert table["stationary"].tolist() == [True, False, True, False, True, True]
+
+
+@pytest.mark.parametrize("part", ["labels", "boxes", "pose", "time"])
+def test_a_frame_that_lacks_a_part_is_not_written(made, tmp_path, part):
+    with pytest.raises(
+        DataFileError, match=r"01\.pkl\.gz: a frame needs the columns .* labels, boxes, a pose and a time"
+    ):
+        write_pandaset(tmp_path, "002", [made[0], replace(made[1], **{part: None})])
 
 
 def test_one_sensor_has_its_points_and_not_the_other_s_boxes(root, made):

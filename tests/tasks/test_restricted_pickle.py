@@ -43,6 +43,21 @@ def test_tables_in_the_form_of_older_versions(tmp_path, protocol):
         assert table[name].dtype == column.dtype
 
 
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"a": np.zeros(3), "b": np.zeros(2)}, r"columns of the shapes \[\(2,\), \(3,\)\]"),
+        ({"a": np.zeros((3, 1))}, r"columns of the shapes \[\(3, 1\)\]"),
+        ({}, r"columns of the shapes \[\]"),
+    ],
+)
+def test_columns_that_make_no_table_are_refused(tmp_path, columns, message):
+    body = pickle.dumps(columns, 3)[2:-1]
+    (tmp_path / "a.pkl").write_bytes(b"\x80\x03cpandas\nDataFrame\n" + body + b"\x85R.")
+    with pytest.raises(DataFileError, match=message):
+        read_table(tmp_path / "a.pkl")
+
+
 class Hostile:
     def __init__(self, function, *arguments):
         self.function, self.arguments = function, arguments

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from spikevox.tasks.datasets.nuscenes_sweep import NuScenesSweeps, read_annotated_sweep
     from spikevox.tasks.datasets.nuscenes_writer import write_nuscenes
     from spikevox.tasks.datasets.pandaset import PandaSet, write_pandaset_frame
+    from spikevox.tasks.datasets.pandaset_writer import write_pandaset
     from spikevox.tasks.datasets.points import PointFile, read_points
     from spikevox.tasks.datasets.prepare import Prepared, prepare_modelnet
     from spikevox.tasks.datasets.restricted_pickle import read_table
@@ -57,6 +58,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "nuscenes_sweep": ("NuScenesSweeps", "read_annotated_sweep"),
         "nuscenes_writer": ("write_nuscenes",),
         "pandaset": ("PandaSet", "write_pandaset_frame"),
+        "pandaset_writer": ("write_pandaset",),
         "points": ("PointFile", "read_points"),
         "prepare": ("Prepared", "prepare_modelnet"),
         "labelled_side": ("LabelledSide",),

@@ -150,7 +150,7 @@ def write_pandaset_frame(root: str | Path, sequence: str, scan: int, frame: Lida
     """Writes a frame as ``SEQUENCE/NN.npz``, the compact layout.
 
     Coordinates are rounded to whole centimetres and intensities to whole numbers of 0 to 255; what has such values already
-    is read back exactly. The published layout, of pickled pandas tables, is read and not written.
+    is read back exactly. :func:`spikevox.tasks.datasets.write_pandaset` writes the published layout.
 
     Raises:
         DataFileError: other columns, no labels, boxes, pose or time, or values that do not fit the file's integers.

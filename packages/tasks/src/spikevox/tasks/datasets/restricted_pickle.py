@@ -170,7 +170,16 @@ class _Manager(_Part):
 
 
 class _Frame(_Part):
+    """A table with a state, as pandas pickles it, or made of a dict of columns, as :func:`write_pandaset` writes it."""
+
     def columns(self) -> dict[str, NDArray[Any]]:
+        if self.state is None:
+            (columns,) = self.arguments
+            found = {str(name): _values(column) for name, column in columns.items()}
+            shapes = {column.shape for column in found.values()}
+            if len(shapes) != 1 or any(len(shape) != 1 for shape in shapes):
+                raise ValueError(f"columns of the shapes {sorted(shapes)}")
+            return found
         manager: _Manager = self.state["_mgr" if "_mgr" in self.state else "_data"]
         return manager.columns()
 

@@ -1,6 +1,5 @@
 """Folders of generated streets in the layouts of published data sets."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -14,8 +13,7 @@ from spikevox.tasks.datasets.kitti import write_kitti_frame
 from spikevox.tasks.datasets.kitti_calibration import IMAGE_SIZE, KittiCalibration
 from spikevox.tasks.datasets.kitti_label import labels_from_boxes
 from spikevox.tasks.datasets.nuscenes_writer import write_nuscenes
-from spikevox.tasks.datasets.pandaset import write_pandaset_frame
-from spikevox.tasks.datasets.pandaset_label import LABEL_NAMES
+from spikevox.tasks.datasets.pandaset_writer import write_pandaset
 from spikevox.tasks.datasets.semantickitti import write_semantickitti
 from spikevox.tasks.datasets.street.lidar import find_sensor
 from spikevox.tasks.datasets.street.published import to_kitti, to_nuscenes, to_pandaset, to_semantickitti
@@ -160,12 +158,8 @@ def _write_nuscenes(folder: Path, drives: _Drives) -> None:
 
 
 def _write_pandaset(folder: Path, drives: _Drives) -> None:
-    classes = json.dumps({str(number): name for number, name in LABEL_NAMES.items() if number}, indent=0)
     for number, street in enumerate(drives.streets):
-        sequence = f"{number:03d}"
-        for sweep, frame in enumerate(drives.frames(street)):
-            write_pandaset_frame(folder, sequence, sweep, to_pandaset(frame))
-        write_atomically(folder / sequence / "classes.json", f"{classes}\n".encode())
+        write_pandaset(folder, f"{number:03d}", map(to_pandaset, drives.frames(street)))
 
 
 # Name to what writes the layout and the sensor of the data set.
