@@ -171,4 +171,3 @@ _LAYOUTS: Mapping[str, tuple[Callable[[Path, _Drives], None], str]] = MappingPro
         "pandaset": (_write_pandaset, "pandar64"),
     }
 )
-LAYOUTS = tuple(_LAYOUTS)
