@@ -17,6 +17,7 @@ from spikevox.layers import (
     SparseConv3d,
     SparseInverseConv3d,
     SparseTensor,
+    SparseTensorError,
     SubmanifoldConv3d,
     ThresholdDependentBatchNorm,
 )
@@ -87,6 +88,48 @@ def test_it_is_the_layers_one_by_one_bit_for_bit(monkeypatch, joined, name, dtyp
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("own", [True, False], ids=["its own membrane", "another's"])
+def test_a_shortcut_is_added_in_the_same_step(monkeypatch, joined, own, dtype):
+    network = SpikingSequential(ILIF(), SubmanifoldConv3d(16, 16), BatchNorm(16)).to(dtype)
+    nn.init.normal_(network[1].weight, std=0.3)
+    other = copy.deepcopy(network)
+
+    def call(layers):
+        return lambda x: layers(x, x if own else x.replace(x.features * 3))
+
+    found = results(network, cloud(dtype=dtype), call(network))
+    assert joined == [1]
+    one_by_one(monkeypatch)
+    expected = results(other, cloud(dtype=dtype), call(other))
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    plain = results(network, cloud(dtype=dtype))[0]
+    assert not torch.equal(found[0], plain)
+
+
+def test_a_shortcut_that_fits_nowhere_is_refused_as_by_the_sum(joined):
+    network, x = SpikingSequential(ILIF(), SparseConv3d(16, 16, kernel_size=2, stride=2), BatchNorm(16)), cloud()
+    with pytest.raises(SparseTensorError, match="different sites"):
+        network(x, x)
+    assert joined == [1]
+
+
+@pytest.mark.parametrize("momentum", [None, 0.0, 0.3, 0.7, 1.0])
+def test_running_statistics_are_those_of_the_layer_itself(monkeypatch, joined, momentum):
+    network = SpikingSequential(SubmanifoldConv3d(16, 24), BatchNorm(24, momentum=momentum))
+    nn.init.normal_(network[0].weight, std=0.3)
+    other, version = copy.deepcopy(network), network[1].running_mean._version
+    for seed in range(3):
+        network(cloud(seed=seed))
+    assert len(joined) == 3
+    assert network[1].running_mean._version > version, "autograd must learn that they changed"
+    one_by_one(monkeypatch)
+    for seed in range(3):
+        other(cloud(seed=seed))
+    assert all(torch.equal(a, b) for a, b in zip(network.buffers(), other.buffers(), strict=True))
+    assert int(network[1].num_batches_tracked) == 3
+
+
 def test_an_inverse_convolution_returns_to_the_sites_of_its_partner(monkeypatch, joined):
     network = nn.ModuleList([SparseConv3d(16, 24, kernel_size=2, stride=2), ILIF(), BatchNorm(16)])
     network.append(SparseInverseConv3d(24, 16, kernel_size=2, stride=2))
@@ -124,6 +167,13 @@ def test_gradients_are_right_against_another_backend():
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
 
 
+def forgetful():
+    """A normalisation without running statistics."""
+    norm = BatchNorm(8)
+    norm.running_mean = norm.running_var = norm.num_batches_tracked = None
+    return norm
+
+
 @pytest.mark.parametrize(
     "layers",
     [
@@ -133,8 +183,9 @@ def test_gradients_are_right_against_another_backend():
         (ILIF(), SubmanifoldConv3d(16, 8), ThresholdDependentBatchNorm(8)),
         (ILIF(), SubmanifoldConv3d(16, 8), BatchNorm(8, synchronise=True)),
         (ILIF(), SubmanifoldConv3d(16, 8), BatchNorm(8).eval()),
+        (ILIF(), SubmanifoldConv3d(16, 8), forgetful()),
     ],
-    ids=["kept state", "bias", "groups", "tdBN", "synchronised", "evaluation"],
+    ids=["kept state", "bias", "groups", "tdBN", "synchronised", "evaluation", "no running statistics"],
 )
 def test_other_layers_are_called_one_by_one(joined, layers):
     y = SpikingSequential(*copy.deepcopy(layers))(cloud())

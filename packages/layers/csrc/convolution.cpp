@@ -101,7 +101,7 @@ void convolve(const Kernels<T>& kernels, const PairLists& lists, const EventTabl
     y = kept_result.data();
   }
   const bool sparse =
-      events && events_pay(wide / kernels.width, events->count(), events->rows() * events->channels());
+      events && events_pay(wide / kernels.width, lists.pairs(), events->count(), events->rows(), events->channels());
   parallel_for(lists.tiles, threads, [&](int64_t tile) {
     const int64_t first = tile * lists.tile_rows, last = std::min(lists.targets, first + lists.tile_rows);
     T* rows = y + first * wide;

@@ -10,11 +10,16 @@ namespace spikevox {
 
 // Share of values that are not zero above which going through plain rows is faster than through events: for narrow results
 // the cost of an event is finding it. `vectors` are those of a row of the result.
-constexpr double dense_from(int64_t vectors) { return vectors == 1 ? 0.2 : vectors == 2 ? 0.5 : 0.7; }
+constexpr double dense_from(int64_t vectors) { return vectors == 1 ? 0.1 : vectors == 2 ? 0.5 : 0.7; }
 
-// Whether a table of which `count` of `values` values are not zero is gone through by its events.
-inline bool events_pay(int64_t vectors, int64_t count, int64_t values) {
-  return static_cast<double>(count) <= dense_from(vectors) * static_cast<double>(values);
+// A row that few pairs read, each for a few vectors, is multiplied in the time that its events take to be found.
+constexpr double kWorthFinding = 3;
+
+// Whether a table of which `count` of `rows` x `channels` values are not zero is gone through by its events, in `pairs` pairs.
+inline bool events_pay(int64_t vectors, int64_t pairs, int64_t count, int64_t rows, int64_t channels) {
+  const double share = static_cast<double>(count) / static_cast<double>(rows * channels);
+  return share <= dense_from(vectors) &&
+         (1 - share) * static_cast<double>(vectors * pairs) > kWorthFinding * static_cast<double>(rows);
 }
 
 // The same for the gradient of a weight.

@@ -19,6 +19,7 @@ void check_unit(const Unit<T>& unit, const KernelMap& map, bool transposed) {
   require(unit.inputs == (transposed ? map.outputs() : map.inputs()), "the membrane has other rows than the kernel map");
   require(unit.outputs == (transposed ? map.inputs() : map.outputs()), "the results have other rows than the kernel map");
   require(unit.eps >= 0 && unit.levels >= 0, "eps and levels must not be negative");
+  require(!unit.running_mean || unit.outputs > 1, "one row has no variance");
 }
 
 }  // namespace
@@ -36,7 +37,8 @@ void check_unit(const Unit<T>& unit, const KernelMap& map, bool transposed) {
                                          int threads) {                                                                \
     return guarded([&] {                                                                                               \
       check_table(rows, channels);                                                                                     \
-      normalise(kernels_of<T>(level), x, rows, channels, {mean, variance}, eps, weight, bias, result, threads);        \
+      normalise<T>(kernels_of<T>(level), x, rows, channels, {mean, variance}, eps, weight, bias, nullptr, result,      \
+                   threads);                                                                                           \
     });                                                                                                                \
   }                                                                                                                    \
   EXPORT int spikevox_normalise_gradient_##SUFFIX(int level, const T* grad, const T* x, int64_t rows,                  \

@@ -16,6 +16,7 @@ struct PairLists {
   // Lists belong to the kernel offsets in order, or from the last to the first: so a map of sites onto themselves serves
   // its own transpose.
   bool mirrored;
+  int64_t pairs() const { return starts[tiles * volume]; }
   int64_t offset(int64_t list) const { return mirrored ? volume - 1 - list : list; }
 };
 
@@ -85,7 +86,8 @@ struct Kernels {
   void (*moments)(const T* x, int64_t rows, int64_t channels, T* mean, T* squares);
   // Of a run of rows: sums of grad and of grad (x - mean).
   void (*gradient_sums)(const T* grad, const T* x, const T* mean, int64_t rows, int64_t channels, T* plain, T* weighted);
-  void (*affine)(const T* x, const T* factor, const T* shift, int64_t rows, int64_t channels, T* result);
+  // result = x factor + shift, and + other where that is given.
+  void (*affine)(const T* x, const T* factor, const T* shift, const T* other, int64_t rows, int64_t channels, T* result);
   // result = grad of_grad + x of_x + shift.
   void (*affine_pair)(const T* grad, const T* x, const T* of_grad, const T* of_x, const T* shift, int64_t rows,
                       int64_t channels, T* result);

@@ -51,7 +51,7 @@ void statistics(const Kernels<T>& kernels, const T* x, int64_t rows, int64_t cha
 
 template <class T>
 void normalise(const Kernels<T>& kernels, const T* x, int64_t rows, int64_t channels, Statistics of_x, double eps,
-               const T* weight, const T* bias, T* result, int threads) {
+               const T* weight, const T* bias, const T* shortcut, T* result, int threads) {
   std::vector<T> factor(channels), shift(channels);
   for (int64_t c = 0; c < channels; ++c) {
     const double scale = weight[c] / std::sqrt(of_x.variance[c] + eps);
@@ -60,7 +60,7 @@ void normalise(const Kernels<T>& kernels, const T* x, int64_t rows, int64_t chan
   }
   for_runs(rows, threads, [&](int64_t, int64_t first, int64_t count) {
     const int64_t at = first * channels;
-    kernels.affine(x + at, factor.data(), shift.data(), count, channels, result + at);
+    kernels.affine(x + at, factor.data(), shift.data(), shortcut ? shortcut + at : nullptr, count, channels, result + at);
   });
 }
 
@@ -117,8 +117,8 @@ void mask_gradient(const Kernels<T>& kernels, const T* membrane, int64_t count, 
 
 #define SPIKEVOX_TYPED(T)                                                                                              \
   template void statistics(const Kernels<T>&, const T*, int64_t, int64_t, Statistics, int);                            \
-  template void normalise(const Kernels<T>&, const T*, int64_t, int64_t, Statistics, double, const T*, const T*, T*,   \
-                          int);                                                                                        \
+  template void normalise(const Kernels<T>&, const T*, int64_t, int64_t, Statistics, double, const T*, const T*,       \
+                          const T*, T*, int);                                                                          \
   template void normalise_gradient(const Kernels<T>&, const T*, const T*, int64_t, int64_t, Statistics, double,        \
                                    const T*, T*, T*, T*, int);                                                         \
   template int64_t fire_integers(const Kernels<T>&, const T*, int64_t, double, T*, int);                               \

@@ -17,10 +17,10 @@ struct Statistics {
 template <class T>
 void statistics(const Kernels<T>& kernels, const T* x, int64_t rows, int64_t channels, Statistics result, int threads);
 
-// result = (x - mean) / sqrt(variance + eps) * weight + bias.
+// result = (x - mean) / sqrt(variance + eps) * weight + bias, and + shortcut where that is given.
 template <class T>
 void normalise(const Kernels<T>& kernels, const T* x, int64_t rows, int64_t channels, Statistics of_x, double eps,
-               const T* weight, const T* bias, T* result, int threads);
+               const T* weight, const T* bias, const T* shortcut, T* result, int threads);
 
 // Gradients of the input (rows, channels), of the weight and of the bias (channels each).
 template <class T>

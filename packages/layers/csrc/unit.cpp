@@ -1,10 +1,33 @@
 #include "unit.h"
 
+#include <cmath>
+
 #include "convolution.h"
 #include "events.h"
 #include "norm.h"
 
 namespace spikevox {
+namespace {
+
+// As torch.lerp: bit for bit what the layers do one by one.
+template <class T>
+T between(T from, T to, T share) {
+  return share < T(0.5) ? std::fma(share, to - from, from) : std::fma(from - to, 1 - share, to);
+}
+
+// Moves the running statistics towards those of the batch; the running variance is the unbiased one.
+template <class T>
+void track(const Unit<T>& unit) {
+  ++*unit.batches;
+  const T share = static_cast<T>(unit.momentum < 0 ? 1 / static_cast<double>(*unit.batches) : unit.momentum);
+  const double rows = static_cast<double>(unit.outputs), unbiased = rows / (rows - 1);
+  for (int64_t c = 0; c < unit.out_channels; ++c) {
+    unit.running_mean[c] = between(unit.running_mean[c], static_cast<T>(unit.mean[c]), share);
+    unit.running_variance[c] = between(unit.running_variance[c], static_cast<T>(unit.variance[c] * unbiased), share);
+  }
+}
+
+}  // namespace
 
 template <class T>
 void unit_forward(const Kernels<T>& kernels, KernelMap& map, bool transposed, const Unit<T>& unit, const T* bias, T* result,
@@ -14,9 +37,10 @@ void unit_forward(const Kernels<T>& kernels, KernelMap& map, bool transposed, co
   bool sparse = false;
   if (unit.levels > 0) {
     x = unit.spikes;
-    const int64_t values = unit.inputs * unit.in_channels;
-    const int64_t fired = fire_integers(kernels, unit.membrane, values, unit.levels, unit.spikes, threads);
-    sparse = events_pay(padded(unit.out_channels, kernels.width) / kernels.width, fired, values);
+    const int64_t fired =
+        fire_integers(kernels, unit.membrane, unit.inputs * unit.in_channels, unit.levels, unit.spikes, threads);
+    const int64_t vectors = padded(unit.out_channels, kernels.width) / kernels.width;
+    sparse = events_pay(vectors, map.pairs(), fired, unit.inputs, unit.in_channels);
     if (sparse) {
       events.reset(unit.inputs, unit.in_channels);
       events.encode(kernels, unit.spikes, threads);
@@ -26,7 +50,9 @@ void unit_forward(const Kernels<T>& kernels, KernelMap& map, bool transposed, co
            unit.out_channels, unit.sums, threads);
   const Statistics of_sums{unit.mean, unit.variance};
   statistics(kernels, unit.sums, unit.outputs, unit.out_channels, of_sums, threads);
-  normalise(kernels, unit.sums, unit.outputs, unit.out_channels, of_sums, unit.eps, unit.scale, bias, result, threads);
+  if (unit.running_mean) track(unit);
+  normalise(kernels, unit.sums, unit.outputs, unit.out_channels, of_sums, unit.eps, unit.scale, bias, unit.shortcut, result,
+            threads);
 }
 
 template <class T>

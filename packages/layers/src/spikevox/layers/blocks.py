@@ -64,8 +64,8 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Any) -> Any:
         """Membrane (N, C) to membrane (N, C) on the same sites."""
-        x = self.first(x) + x
-        return self.second(x) + x
+        x = self.first(x, x)
+        return self.second(x, x)
 
 
 class Down(nn.Module):

@@ -115,7 +115,37 @@ class _UnitStructure(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("membrane", "weight", "scale", "spikes", "sums", "mean", "variance")),
         *((name, ctypes.c_int64) for name in ("inputs", "outputs", "in_channels", "out_channels")),
         *((name, ctypes.c_double) for name in ("eps", "levels")),
+        *((name, ctypes.c_void_p) for name in ("running_mean", "running_variance", "batches")),
+        ("momentum", ctypes.c_double),
+        ("shortcut", ctypes.c_void_p),
     )
+
+
+class RunningStatistics(NamedTuple):
+    """Of all batches so far; a forward pass of a :class:`Unit` moves them in place towards those of its own.
+
+    Attributes:
+        mean: (C,) of the features' type.
+        variance: (C,), the unbiased one.
+        batches: () int64, their number.
+        momentum: share of a new batch; ``None`` for the mean over all.
+    """
+
+    mean: Tensor
+    variance: Tensor
+    batches: Tensor
+    momentum: float | None
+
+    def addresses(self, like: Tensor) -> tuple[int, int, int, float]:
+        """As the library takes them; autograd is told that they change."""
+        mean, variance, batches, momentum = self
+        torch.autograd.graph.increment_version((mean, variance, batches))
+        return (
+            _address_of_channels(mean, like, "mean"),
+            _address_of_channels(variance, like, "variance"),
+            native.address(batches, torch.int64, "batches"),
+            -1.0 if momentum is None else momentum,
+        )
 
 
 class Unit(NamedTuple):
@@ -126,14 +156,18 @@ class Unit(NamedTuple):
         transposed: see above.
         eps: of the normalisation.
         levels: of the neuron; 0 for none.
+        running: statistics that a forward pass brings up to date; ``None`` for none.
     """
 
     kernel_map: native.NativeMap
     transposed: bool
     eps: float
     levels: int
+    running: RunningStatistics | None = None
 
-    def forward(self, membrane: Tensor, weight: Tensor, scale: Tensor, bias: Tensor) -> tuple[Tensor, "UnitTensors"]:
+    def forward(
+        self, membrane: Tensor, weight: Tensor, scale: Tensor, bias: Tensor, shortcut: Tensor | None = None
+    ) -> tuple[Tensor, "UnitTensors"]:
         """The result (M, C_out), and all that its gradient needs.
 
         Args:
@@ -141,6 +175,7 @@ class Unit(NamedTuple):
             weight: (K, C_in, C_out) of the convolution.
             scale: (C_out,) of the normalisation.
             bias: (C_out,) of the normalisation.
+            shortcut: (M, C_out), added to the result.
 
         Raises:
             TypeError: shapes, types or strides that do not fit.
@@ -156,7 +191,10 @@ class Unit(NamedTuple):
         of_sums = torch.empty(2, weight.shape[2], dtype=torch.float64).unbind()
         tensors = UnitTensors(membrane, weight, scale, spikes, sums, *of_sums)
         result = torch.empty_like(sums)
-        self._run("forward", tensors, _address_of_channels(bias, sums, "bias"), result.data_ptr())
+        running = (None, None, None, 0.0) if self.running is None else self.running.addresses(sums)
+        added = None if shortcut is None else _address_of_rows(shortcut, sums, "shortcut")
+        bias_address = _address_of_channels(bias, sums, "bias")
+        self._run("forward", tensors, (*running, added), bias_address, result.data_ptr())
         return result, tensors
 
     def backward(
@@ -169,10 +207,10 @@ class Unit(NamedTuple):
         ]
         of_sums, of_scale, of_bias = (torch.empty_like(x) for x in (sums, scale, scale))
         addresses = (None if x is None else x.data_ptr() for x in (of_sums, *found, of_scale, of_bias))
-        self._run("backward", tensors, _address_of_rows(grad, sums, "grad"), *addresses)
+        self._run("backward", tensors, (), _address_of_rows(grad, sums, "grad"), *addresses)
         return found[0], found[1], of_scale, of_bias
 
-    def _run(self, name: str, tensors: "UnitTensors", *arguments: object) -> None:
+    def _run(self, name: str, tensors: "UnitTensors", forward_only: tuple[object, ...], *arguments: object) -> None:
         membrane, weight, scale, spikes, sums, mean, variance = tensors
         structure = _UnitStructure(
             native.address(membrane, membrane.dtype, "membrane"),
@@ -180,6 +218,7 @@ class Unit(NamedTuple):
             _address_of_channels(scale, sums, "scale"),
             *(x.data_ptr() for x in (spikes, sums, mean, variance)),
             *(len(membrane), len(sums), membrane.shape[1], sums.shape[1], self.eps, self.levels),
+            *forward_only,
         )
         call = (f"unit_{name}", membrane, self.kernel_map.handle, self.transposed, ctypes.byref(structure))
         _call(*call, *arguments, torch.get_num_threads())
