@@ -19,10 +19,10 @@ struct Unit {
   double* variance;
   int64_t inputs, outputs, in_channels, out_channels;
   double eps, levels;
-  T* running_mean;  // moved towards the batch's in a forward pass; null for none
+  T* running_mean;    // moved towards the batch's in a forward pass; null for none
   T* running_variance;
-  int64_t* batches;  // counts them
-  double momentum;   // negative for the mean over all batches
+  int64_t* batches;   // counts them
+  double momentum;    // negative for the mean over all batches
   const T* shortcut;  // added to the results of a forward pass (outputs, out_channels); null for none
 };
 
