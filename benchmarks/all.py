@@ -47,6 +47,7 @@ BENCHMARKS = (
     Benchmark("storage.py"),
     Benchmark("coders.py"),
     Benchmark("voxelize.py"),
+    Benchmark("box_overlap.py"),
     Benchmark("street.py"),
     Benchmark("street_facts.py"),
     Benchmark("neurons.py", arguments=("--minutes", "0.2")),

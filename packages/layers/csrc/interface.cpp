@@ -67,7 +67,7 @@ void run_weight_gradient(int level, KernelMap& map, int transposed, const EventT
 
 }  // namespace
 
-EXPORT int spikevox_interface_version() { return 3; }
+EXPORT int spikevox_interface_version() { return 4; }
 
 EXPORT const char* spikevox_last_error() { return message.c_str(); }
 

@@ -1,4 +1,4 @@
-"""Our compiled library (csrc/), loaded by ctypes: kernel maps, convolution from spikes, gradients; networks for ``event``.
+"""Our compiled library (csrc/), loaded by ctypes: kernel maps, convolution from spikes, gradients; ``event``; boxes.
 
 It is built when the package is installed, in seconds and without torch; where there was no compiler, ``available`` is
 False and everything else works. ``SPIKEVOX_SIMD`` (``avx512``, ``avx2`` or ``portable``) forces an instruction set; by
@@ -18,7 +18,7 @@ from torch import Tensor
 from spikevox.encoding.errors import CoordinateRangeError
 from spikevox.layers.errors import BackendError
 
-INTERFACE_VERSION = 3
+INTERFACE_VERSION = 4
 Triple = tuple[int, int, int]
 SIMD_LEVELS = ("portable", "avx2", "avx512")
 _LIBRARY = Path(__file__).parent / ("_native.dll" if os.name == "nt" else "_native.so")
@@ -56,6 +56,7 @@ _RESULT = {
     "spikevox_network_free": None,
     "spikevox_network_prepare": _Int,
     "spikevox_network_execute": _Int,
+    **{f"spikevox_box_{name}": _Int for name in ("overlaps", "pairs", "suppress")},
 }
 _ARGUMENTS = {
     "spikevox_simd_name": [_Int],
@@ -98,8 +99,11 @@ _ARGUMENTS = {
     "spikevox_network_output": [_Pointer, _Int, _Pointer],
     "spikevox_network_prepare": [_Pointer, _Pointer, _Long, _Long, _Int, _Pointer],
     "spikevox_network_execute": [_Int, _Pointer, _Pointer, _Pointer, _Pointer, _Pointer, _Int],
+    "spikevox_box_overlaps": [_Pointer, _Long, _Pointer, _Long, _Int, _Pointer, _Int],
+    "spikevox_box_pairs": [_Pointer, _Pointer, _Long, _Int, _Pointer, _Int],
+    "spikevox_box_suppress": [_Pointer, _Pointer, _Long, _Int, _Double, _Long, _Pointer, _Pointer],
 }
-_UNTYPED = ("interface_version", "last_error", "simd_name", "map_", "sites_", "session_")
+_UNTYPED = ("interface_version", "last_error", "simd_name", "map_", "sites_", "session_", "box_")
 
 
 def available() -> bool:

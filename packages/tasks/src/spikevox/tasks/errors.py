@@ -21,5 +21,17 @@ class DataFileError(SpikevoxError, ValueError):
         self.path = Path(path)
 
 
+class BoxError(SpikevoxError, ValueError):
+    """Boxes, or what comes with them, are of another form than expected.
+
+    Attributes:
+        rows: of the boxes concerned; empty where all are.
+    """
+
+    def __init__(self, message: str, rows: tuple[int, ...] = ()) -> None:
+        super().__init__(message)
+        self.rows = rows
+
+
 class CheckpointError(SpikevoxError, ValueError):
     """A checkpoint or weights file cannot be read, or does not fit the network or the configuration."""

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikevox.tasks.errors import DataFileError
+from spikevox.tasks.geometry import box_corners, count_points, points_in_boxes
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,9 @@ class Boxes:
         identities: (B,) which object it is, the same over the frames of a sequence; ``None`` where the data set does not tell.
         velocities: (B, 2) float64, m/s along x and y, NaN for boxes whose is unknown; ``None`` where the data set does not
             tell.
+        scores: (B,) float64, of detections, the higher the surer; ``None`` in ground truth.
+        attributes: (B,) what an object is doing, ``""`` where it is not told; ``None`` where the data set does not tell.
+        point_counts: (B,) int64, LiDAR and radar points in each box as the data set states them; ``None`` where it does not.
     """
 
     centers: NDArray[np.float64]
@@ -28,40 +32,28 @@ class Boxes:
     names: tuple[str, ...]
     identities: tuple[str, ...] | None = None
     velocities: NDArray[np.float64] | None = None
+    scores: NDArray[np.float64] | None = None
+    attributes: tuple[str, ...] | None = None
+    point_counts: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
 
+    def array(self) -> NDArray[np.float64]:
+        """(B, 7) x, y, z, length, width, height, yaw, as :mod:`spikevox.tasks.geometry` takes them."""
+        return np.concatenate([self.centers, self.sizes, self.yaw[:, None]], axis=1)
+
     def corners(self) -> NDArray[np.float64]:
         """(B, 8, 3) corners of each box."""
-        signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=np.float64)
-        local = signs * self.sizes[:, None] / 2
-        c, s = np.cos(self.yaw)[:, None], np.sin(self.yaw)[:, None]
-        x, y = local[..., 0] * c - local[..., 1] * s, local[..., 0] * s + local[..., 1] * c
-        return np.stack([x, y, local[..., 2]], axis=-1) + self.centers[:, None]
+        return box_corners(self.array())
 
     def contain(self, points: NDArray[np.floating]) -> NDArray[np.int64]:
         """(P,) the box that each point (P, 3 or more) lies in, -1 for none; of several the first."""
-        result = np.full(len(points), -1, dtype=np.int64)
-        for box in range(len(self) - 1, -1, -1):
-            moved = points[:, :3] - self.centers[box]
-            c, s = np.cos(self.yaw[box]), np.sin(self.yaw[box])
-            along, across = moved[:, 0] * c + moved[:, 1] * s, moved[:, 1] * c - moved[:, 0] * s
-            half = self.sizes[box] / 2
-            result[(np.abs(along) <= half[0]) & (np.abs(across) <= half[1]) & (np.abs(moved[:, 2]) <= half[2])] = box
-        return result
+        return points_in_boxes(self.array(), points)
 
     def count_points(self, points: NDArray[np.floating]) -> NDArray[np.int64]:
         """(B,) how many of the points (P, 3 or more) lie in each box; one in several counts in each."""
-        ordered = points[np.argsort(points[:, 0])]
-        reach = np.hypot(self.sizes[:, 0], self.sizes[:, 1]) / 2
-        first = np.searchsorted(ordered[:, 0], self.centers[:, 0] - reach - 1e-3)
-        last = np.searchsorted(ordered[:, 0], self.centers[:, 0] + reach + 1e-3)
-        counts = np.zeros(len(self), dtype=np.int64)
-        for box in range(len(self)):
-            one = Boxes(self.centers[[box]], self.sizes[[box]], self.yaw[[box]], self.names[box : box + 1])
-            counts[box] = (one.contain(ordered[first[box] : last[box]]) == 0).sum()
-        return counts
+        return count_points(self.array(), points)
 
 
 @dataclass(frozen=True)
@@ -108,8 +100,7 @@ def check_frame(frame: LidarFrame) -> LidarFrame:
         if values is not None and len(values) != count:
             raise DataFileError(f"{frame.source} has {count} points and {len(values)} {name}.", frame.source)
     if frame.boxes is not None:
-        numbers = np.concatenate([frame.boxes.centers, frame.boxes.sizes, frame.boxes.yaw[:, None]], axis=1)
-        bad = np.flatnonzero(~np.isfinite(numbers).all(axis=1) | (frame.boxes.sizes <= 0).any(axis=1))
+        bad = np.flatnonzero(~np.isfinite(frame.boxes.array()).all(axis=1) | (frame.boxes.sizes <= 0).any(axis=1))
         if len(bad):
             raise DataFileError(
                 f"{frame.source}: box {bad[0]} has a size or place that is not finite and positive.", frame.source

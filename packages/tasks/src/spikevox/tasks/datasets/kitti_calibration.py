@@ -42,6 +42,10 @@ class KittiCalibration:
         """(4, 4) from LiDAR coordinates to those of the labels: x right, y down, z forward, rectified."""
         return homogeneous(self.rectification) @ homogeneous(self.lidar_to_camera)
 
+    def image_from_lidar(self) -> NDArray[np.float64]:
+        """(3, 4) from LiDAR coordinates to pixels of the left colour camera times depth, and depth in metres."""
+        return self.projections[2] @ self.rectified_from_lidar()
+
     def project(self, points: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Pixels (P, 2) in the left colour camera's image and depths (P,) in metres of points (P, 3 or more)."""
         moved = points[:, :3].astype(np.float64) @ self.rectified_from_lidar()[:3, :3].T

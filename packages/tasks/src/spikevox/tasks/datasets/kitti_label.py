@@ -12,6 +12,7 @@ from spikevox.tasks.datasets.frame import Boxes
 from spikevox.tasks.datasets.kitti_calibration import IMAGE_SIZE, KittiCalibration
 from spikevox.tasks.datasets.lidar_file import numbers, read_text, write_numbers
 from spikevox.tasks.errors import DataFileError
+from spikevox.tasks.geometry import image_boxes
 
 OBJECT_NAMES = ("Car", "Van", "Truck", "Pedestrian", "Person_sitting", "Cyclist", "Tram", "Misc", "DontCare")
 
@@ -92,12 +93,13 @@ def write_labels(path: str | Path, labels: Sequence[KittiLabel]) -> None:
 
 
 def boxes_from_labels(labels: Sequence[KittiLabel], calibration: KittiCalibration) -> Boxes:
-    """Boxes in LiDAR coordinates; DontCare rows have none.
+    """Boxes in LiDAR coordinates, with scores where all rows have one; DontCare rows have no box.
 
     The heading goes through the calibration too: the camera is mounted askew by up to a degree, so that
     ``-rotation_y - pi / 2`` is right only nearly.
     """
     real = [label for label in labels if label.name != "DontCare"]
+    scores = [label.score for label in real if label.score is not None]
     to_lidar = np.linalg.inv(calibration.rectified_from_lidar())
     sizes = np.array([label.size for label in real], dtype=np.float64).reshape(-1, 3)
     middles = np.array([label.location for label in real], dtype=np.float64).reshape(-1, 3)
@@ -109,6 +111,7 @@ def boxes_from_labels(labels: Sequence[KittiLabel], calibration: KittiCalibratio
         sizes[:, ::-1].copy(),
         np.arctan2(headings[:, 1], headings[:, 0]),
         tuple(label.name for label in real),
+        scores=np.array(scores, dtype=np.float64) if scores and len(scores) == len(real) else None,
     )
 
 
@@ -117,13 +120,15 @@ def labels_from_boxes(
 ) -> tuple[KittiLabel, ...]:
     """Label rows of boxes in LiDAR coordinates, the inverse of :func:`boxes_from_labels`.
 
-    ``box_2d`` is the projection of the corners, clipped to the image, and ``truncated`` the share that the clipping took;
-    of a box that reaches behind the camera both are unknown and -1. ``occluded`` is 3, unknown.
+    ``box_2d`` is the rectangle around what lies before the camera, clipped to the image, and ``truncated`` the share that the
+    clipping took; of a box that lies wholly behind the camera both are unknown and -1. ``occluded`` is 3, unknown. Scores of
+    detections are kept.
     """
     to_camera = calibration.rectified_from_lidar()
     middles = boxes.centers @ to_camera[:3, :3].T + to_camera[:3, 3]
     to_lidar = np.linalg.inv(to_camera)
     along, across = to_lidar[:2, 0], to_lidar[:2, 2]
+    seen = image_boxes(boxes.array(), calibration.image_from_lidar(), image_size)
     labels = []
     for row, name in enumerate(boxes.names):
         # The angle whose heading, seen from above in LiDAR coordinates, points along the yaw: c * along - s * across.
@@ -133,28 +138,23 @@ def labels_from_boxes(
         angle = float(np.arctan2(sign * s, sign * c))
         length, width, height = (float(value) for value in boxes.sizes[row])
         x, y, z = (float(value) for value in middles[row])
-        box_2d, truncated = _image_box(boxes, row, calibration, image_size)
+        left, top, right, bottom = (float(value) for value in seen.boxes[row])
         alpha = float(np.angle(np.exp(1j * (angle - np.arctan2(x, z)))))
         labels.append(
-            KittiLabel(name, truncated, 3, alpha, box_2d, (height, width, length), (x, y + height / 2, z), angle)
+            KittiLabel(
+                name,
+                float(seen.truncated[row]),
+                3,
+                alpha,
+                (left, top, right, bottom),
+                (height, width, length),
+                (x, y + height / 2, z),
+                angle,
+                None if boxes.scores is None else float(boxes.scores[row]),
+            )
         )
     return tuple(labels)
 
 
 def _cross(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
     return float(a[0] * b[1] - a[1] * b[0])
-
-
-def _image_box(
-    boxes: Boxes, row: int, calibration: KittiCalibration, image_size: tuple[int, int]
-) -> tuple[tuple[float, float, float, float], float]:
-    """Clipped projection of one box and the share that lies outside."""
-    pixels, depth = calibration.project(boxes.corners()[row])
-    if (depth <= 0).any():
-        return (-1.0, -1.0, -1.0, -1.0), -1.0
-    low, high = pixels.min(axis=0), pixels.max(axis=0)
-    limit = np.array(image_size, dtype=np.float64) - 1
-    clipped_low, clipped_high = np.clip(low, 0, limit), np.clip(high, 0, limit)
-    truncated = 1 - float(np.prod(clipped_high - clipped_low) / np.prod(high - low))
-    left, top, right, bottom = (float(value) for value in (*clipped_low, *clipped_high))
-    return (left, top, right, bottom), truncated
