@@ -48,6 +48,7 @@ BENCHMARKS = (
     Benchmark("coders.py"),
     Benchmark("voxelize.py"),
     Benchmark("box_overlap.py"),
+    Benchmark("detection_metrics.py"),
     Benchmark("street.py"),
     Benchmark("street_facts.py"),
     Benchmark("neurons.py", arguments=("--minutes", "0.2")),

@@ -138,6 +138,35 @@ def test_frames_without_boxes_and_labels(tmp_path):
     assert frame.labels is None
 
 
+def test_attributes_and_counts_of_points_are_read_where_the_tables_tell(tmp_path):
+    frames = made_scene(0)[:2]
+    frames[0] = replace(frames[0], boxes=replace(frames[0].boxes, attributes=("vehicle.moving", "")))
+    inside = Boxes(
+        frames[0].points[:1, :3].astype(np.float64), np.ones((1, 3)), np.zeros(1), ("vehicle.car",), ("new",)
+    )
+    frames[1] = replace(frames[1], boxes=replace(inside, centers=frames[1].points[:1, :3].astype(np.float64)))
+    write_nuscenes(tmp_path, {"a": frames})
+    data = NuScenes(tmp_path)
+    assert data.frame(0).boxes.attributes == ("vehicle.moving", "")
+    assert data.frame(1).boxes.attributes == ("",)
+    assert data.frame(1).boxes.point_counts.tolist() == [1]
+    np.testing.assert_allclose(data.vehicle(1), frames[1].pose[:3, 3], atol=1e-9)
+    (tmp_path / "v1.0-mini" / "attribute.json").unlink()
+    annotations = tmp_path / "v1.0-mini" / "sample_annotation.json"
+    records = json.loads(annotations.read_text())
+    annotations.write_text(json.dumps([{k: v for k, v in row.items() if k != "num_radar_pts"} for row in records]))
+    data = NuScenes(tmp_path)
+    assert data.frame(0).boxes.attributes is None
+    assert data.frame(0).boxes.point_counts is None
+
+
+def test_the_vehicle_is_where_its_lidar_is_not(root):
+    data = NuScenes(root)
+    expected = data.frame(1).pose @ np.linalg.inv(MOUNTING)
+    np.testing.assert_allclose(data.vehicle(1), expected[:3, 3], atol=1e-9)
+    assert np.linalg.norm(data.vehicle(1) - data.frame(1).pose[:3, 3]) > 1
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_quaternions_turn_as_their_matrices(seed):
     angles = np.random.default_rng(seed).uniform(-4, 4, 3) if seed else (math.pi, 0, 0)

@@ -1,5 +1,6 @@
 """Corners of boxes, points in them, coding against anchors, what a camera sees: by hand and by brute force."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from oracles.box_pairs import random_boxes
 from oracles.exact_overlap import corners
+from spikevox.tasks.datasets import Boxes
 from spikevox.tasks.errors import BoxError
 from spikevox.tasks.geometry import box_corners, count_points, decode_boxes, encode_boxes, image_boxes, points_in_boxes
 
@@ -126,3 +128,32 @@ def test_boxes_behind_the_camera_and_beside_the_image():
     assert image_boxes(np.zeros((0, 7)), CAMERA, IMAGE).boxes.shape == (0, 4)
     with pytest.raises(BoxError, match="1 of 1 boxes"):
         image_boxes(np.full((1, 7), np.nan), CAMERA, IMAGE)
+
+
+def test_moved_boxes_hold_the_points_that_move_with_them(generator):
+    numbers, points = random_boxes(generator, 6), generator.uniform(-6, 6, (300, 3))
+    boxes = Boxes(numbers[:, :3], numbers[:, 3:6], numbers[:, 6], ("car",) * 6, velocities=np.ones((6, 2)))
+    pose = np.eye(4)
+    pose[:2, :2] = [[0.6, -0.8], [0.8, 0.6]]
+    pose[:3, 3] = [400, -300, 2]
+    moved = boxes.moved(pose)
+    inside = boxes.contain(points)
+    assert (inside >= 0).sum() > 15
+    assert np.array_equal(moved.contain(points @ pose[:3, :3].T + pose[:3, 3]), inside)
+    assert moved.velocities[0] == pytest.approx([-0.2, 1.4])
+
+
+def test_some_of_the_boxes_keep_all_that_is_known_of_them():
+    boxes = Boxes(
+        np.arange(9.0).reshape(3, 3), np.ones((3, 3)), np.arange(3.0), ("a", "b", "c"), ("x", "y", "z"),
+        np.arange(6.0).reshape(3, 2), np.array([0.1, 0.2, 0.3]), ("", "moving", ""), np.array([5, 6, 7]),
+    )  # fmt: skip
+    for rows in (np.array([2, 0]), np.array([True, False, True])):
+        some = boxes.take(rows)
+        for field in dataclasses.fields(boxes):
+            whole = getattr(boxes, field.name)
+            expected = [whole[row] for row in np.arange(3)[rows]]
+            assert np.array_equal(getattr(some, field.name), expected), field.name
+    bare = Boxes(np.zeros((1, 3)), np.ones((1, 3)), np.zeros(1), ("a",)).take(np.array([False]))
+    assert len(bare) == 0
+    assert bare.scores is bare.velocities is bare.identities is None

@@ -10,11 +10,19 @@ if TYPE_CHECKING:
     from spikevox.tasks.datasets.frame import Boxes, LidarFrame
     from spikevox.tasks.datasets.kitti import KittiObjects, write_kitti_frame
     from spikevox.tasks.datasets.kitti_calibration import KittiCalibration, crop_to_view
-    from spikevox.tasks.datasets.kitti_label import KittiLabel
+    from spikevox.tasks.datasets.kitti_label import (
+        KittiLabel,
+        boxes_from_labels,
+        labels_from_boxes,
+        labels_without_camera,
+        read_labels,
+        write_labels,
+    )
     from spikevox.tasks.datasets.labelled_side import LabelledSide
     from spikevox.tasks.datasets.modelnet import ModelNet
     from spikevox.tasks.datasets.modelnet40 import ModelNetResampled
     from spikevox.tasks.datasets.nuscenes import NuScenes
+    from spikevox.tasks.datasets.nuscenes_results import read_nuscenes_results, write_nuscenes_results
     from spikevox.tasks.datasets.nuscenes_sweep import NuScenesSweeps, read_annotated_sweep
     from spikevox.tasks.datasets.nuscenes_writer import write_nuscenes
     from spikevox.tasks.datasets.pandaset import PandaSet, write_pandaset_frame
@@ -50,11 +58,19 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "frame": ("Boxes", "LidarFrame"),
         "kitti": ("KittiObjects", "write_kitti_frame"),
         "kitti_calibration": ("KittiCalibration", "crop_to_view"),
-        "kitti_label": ("KittiLabel",),
+        "kitti_label": (
+            "KittiLabel",
+            "boxes_from_labels",
+            "labels_from_boxes",
+            "labels_without_camera",
+            "read_labels",
+            "write_labels",
+        ),
         "street.lidar": ("HDL32", "HDL64", "PANDAR64", "Lidar"),
         "modelnet": ("ModelNet",),
         "modelnet40": ("ModelNetResampled",),
         "nuscenes": ("NuScenes",),
+        "nuscenes_results": ("read_nuscenes_results", "write_nuscenes_results"),
         "nuscenes_sweep": ("NuScenesSweeps", "read_annotated_sweep"),
         "nuscenes_writer": ("write_nuscenes",),
         "pandaset": ("PandaSet", "write_pandaset_frame"),

@@ -1,6 +1,6 @@
 """One LiDAR frame, whatever data set it came from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,39 @@ class Boxes:
     def array(self) -> NDArray[np.float64]:
         """(B, 7) x, y, z, length, width, height, yaw, as :mod:`spikevox.tasks.geometry` takes them."""
         return np.concatenate([self.centers, self.sizes, self.yaw[:, None]], axis=1)
+
+    def take(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> "Boxes":
+        """Some of the boxes, by row numbers in any order or by a flag for each box."""
+        chosen = np.arange(len(self))[rows].tolist()
+
+        def words(values: tuple[str, ...] | None) -> tuple[str, ...] | None:
+            return None if values is None else tuple(values[row] for row in chosen)
+
+        return Boxes(
+            self.centers[chosen],
+            self.sizes[chosen],
+            self.yaw[chosen],
+            tuple(self.names[row] for row in chosen),
+            words(self.identities),
+            None if self.velocities is None else self.velocities[chosen],
+            None if self.scores is None else self.scores[chosen],
+            words(self.attributes),
+            None if self.point_counts is None else self.point_counts[chosen],
+        )
+
+    def moved(self, pose: NDArray[np.float64]) -> "Boxes":
+        """The boxes in other coordinates; a tilt turns headings and velocities as seen from above.
+
+        Args:
+            pose: (4, 4) from the boxes' coordinates to the others, such as a frame's pose to the world's.
+        """
+        headings = np.stack([np.cos(self.yaw), np.sin(self.yaw)], axis=1) @ pose[:2, :2].T
+        return replace(
+            self,
+            centers=self.centers @ pose[:3, :3].T + pose[:3, 3],
+            yaw=np.arctan2(headings[:, 1], headings[:, 0]),
+            velocities=None if self.velocities is None else self.velocities @ pose[:2, :2].T,
+        )
 
     def corners(self) -> NDArray[np.float64]:
         """(B, 8, 3) corners of each box."""

@@ -156,5 +156,26 @@ def labels_from_boxes(
     return tuple(labels)
 
 
+def labels_without_camera(boxes: Boxes) -> tuple[KittiLabel, ...]:
+    """Label rows of boxes of a data set whose cameras play no part, for KITTI's figures from above and in space.
+
+    The camera looks along x. All boxes are fully visible and 100 pixels high, so that all count at every level; rectangles in
+    the image and alpha (-10, unknown) mean nothing.
+    """
+    rows = zip(
+        boxes.names,
+        boxes.array().tolist(),
+        [None] * len(boxes) if boxes.scores is None else boxes.scores.tolist(),
+        strict=True,
+    )
+    return tuple(
+        KittiLabel(
+            name, 0.0, 0, -10.0, (0.0, 0.0, 100.0, 100.0), (height, width, length), (-y, height / 2 - z, x),
+            float(np.angle(np.exp(-1j * (yaw + np.pi / 2)))), score,
+        )
+        for name, (x, y, z, length, width, height, yaw), score in rows
+    )  # fmt: skip
+
+
 def _cross(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
     return float(a[0] * b[1] - a[1] * b[0])

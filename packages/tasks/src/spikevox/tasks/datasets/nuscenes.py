@@ -13,7 +13,7 @@ from spikevox.tasks.datasets.base import data_folder
 from spikevox.tasks.datasets.frame import Boxes, LidarFrame, check_frame
 from spikevox.tasks.datasets.lidar_file import check_known, pick, strays
 from spikevox.tasks.datasets.nuscenes_label import LABEL_NAMES
-from spikevox.tasks.datasets.nuscenes_table import FIELDS, Table
+from spikevox.tasks.datasets.nuscenes_table import FIELDS, OPTIONAL, Table
 from spikevox.tasks.datasets.points import read_points
 from spikevox.tasks.errors import ConfigError, DataFileError
 
@@ -58,7 +58,9 @@ class NuScenes:
         self.version, self.sweeps = _version(self.root, version), sweeps
         self.name = f"nuScenes {self.version}"
         folder = self.root / self.version
-        self._tables = {name: Table(folder / f"{name}.json") for name in FIELDS if name != "lidarseg"}
+        self._tables = {name: Table(folder / f"{name}.json") for name in FIELDS if name not in OPTIONAL}
+        attributes = folder / "attribute.json"
+        self._attributes = Table(attributes) if attributes.is_file() else None
         self._lidarseg: dict[str, str] | None = None
         if (folder / "lidarseg.json").is_file():
             records = Table(folder / "lidarseg.json").rows.values()
@@ -132,6 +134,12 @@ class NuScenes:
             LidarFrame(np.concatenate(parts), columns, source, labels, None, boxes, pose, record["timestamp"] / 1e6)
         )
 
+    def vehicle(self, index: int) -> NDArray[np.float64]:
+        """(3,) the vehicle's place in the world, from which ranges are measured in evaluation."""
+        record = self._scans[self._key[pick(index, self.frames)]]
+        place: NDArray[np.float64] = self._tables["ego_pose"].motion(record["ego_pose_token"])[:3, 3]
+        return place
+
     def _read(self, record: _Record) -> NDArray[np.float32]:
         points = read_points(self.root / record["filename"]).points
         points[:, :3] = to_forward(points[:, :3])
@@ -179,7 +187,14 @@ class NuScenes:
             tuple(str(self._tables["category"][category]["name"]) for category in categories),
             identities,
             velocities[:, :2],
+            attributes=None if self._attributes is None else tuple(self._attribute(table[token]) for token in tokens),
+            point_counts=_point_counts([table[token] for token in tokens]),
         )
+
+    def _attribute(self, record: _Record) -> str:
+        """What an object is doing, empty where it is not told."""
+        tokens = record.get("attribute_tokens") or [""]
+        return str(self._attributes[tokens[0]]["name"]) if tokens[0] and self._attributes is not None else ""
 
     def _velocity(self, token: str) -> NDArray[np.float64]:
         """(3,) m/s in the world, from the annotation before to the one after; NaN where both are too far or absent."""
@@ -203,6 +218,14 @@ class NuScenes:
         table = self._tables["sample_data"].path
         folders = [self.root / part / CHANNEL for part in ("samples", "sweeps")]
         return [line for folder in folders for line in strays(folder, ".pcd.bin", known, table)]
+
+
+def _point_counts(records: Sequence[_Record]) -> NDArray[np.int64] | None:
+    """(B,) points of LiDAR and radar in each box; ``None`` where the tables do not tell."""
+    fields = ("num_lidar_pts", "num_radar_pts")
+    if any(field not in record for record in records for field in fields):
+        return None
+    return np.array([sum(record[field] for field in fields) for record in records], dtype=np.int64)
 
 
 def _version(root: Path, version: str | None) -> str:

@@ -31,8 +31,11 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "category": ("name",),
     "instance": ("category_token",),
     "sample_annotation": ("sample_token", "instance_token", "translation", "size", "rotation", "prev", "next"),
+    "attribute": ("name",),
     "lidarseg": ("sample_data_token", "filename"),
 }
+# Tables without which frames can be read.
+OPTIONAL = ("attribute", "lidarseg")
 
 
 class Table:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from spikevox.tasks.atomic import write_atomically
 from spikevox.tasks.datasets.axes import FROM_RIGHTWARD, quaternion_from_matrix, to_rightward
-from spikevox.tasks.datasets.frame import LidarFrame, check_frame
+from spikevox.tasks.datasets.frame import Boxes, LidarFrame, check_frame
 from spikevox.tasks.datasets.lidar_file import check_known, homogeneous
 from spikevox.tasks.datasets.nuscenes import CHANNEL, COLUMNS
 from spikevox.tasks.datasets.nuscenes_label import LABEL_NAMES
@@ -186,7 +186,7 @@ class _Writer:
                     "sample_token": sample,
                     "instance_token": _token(name, "object", identity),
                     "visibility_token": "1",
-                    "attribute_tokens": [],
+                    "attribute_tokens": self._attribute(frame.boxes, row),
                     "translation": world[:3, 3].tolist(),
                     "size": frame.boxes.sizes[row][[1, 0, 2]].tolist(),
                     "rotation": quaternion_from_matrix(world[:3, :3]).tolist(),
@@ -199,6 +199,15 @@ class _Writer:
         for identity, records in seen.items():
             self._object(categories[identity], records)
         self.tables["sample_annotation"] += rows
+
+    def _attribute(self, boxes: Boxes, row: int) -> list[str]:
+        name = boxes.attributes[row] if boxes.attributes else ""
+        if not name:
+            return []
+        record = {"token": _token("attribute", name), "name": name, "description": ""}
+        if record not in self.tables["attribute"]:
+            self.tables["attribute"].append(record)
+        return [record["token"]]
 
     def _object(self, category: str, records: _Records) -> None:
         """Chains the annotations of one object, and adds its record."""
