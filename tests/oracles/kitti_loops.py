@@ -158,9 +158,11 @@ def average_precision(frames, name, level, measure):
     return total, (100 * sum(sampled[::4]) / 11, 100 * sum(sampled[1:]) / 40, 100 * sum(best) / total)
 
 
-def random_frame(random, count_of_objects=6):
+NAMES = ("Car", "Car", "Pedestrian", "Cyclist", "Van", "Person_sitting", "Truck", "DontCare")
+
+
+def random_frame(random, most_objects=6, names=NAMES):
     """Objects and detections near them, near each other and anywhere; many of equal score; heights at the limits."""
-    names = ["Car", "Car", "Pedestrian", "Cyclist", "Van", "Person_sitting", "Truck", "DontCare"]
 
     def rectangle():
         left, top = random.uniform(0, 900), random.uniform(0, 250)
@@ -168,7 +170,7 @@ def random_frame(random, count_of_objects=6):
         return (left, top, left + random.uniform(30, 200), top + height)
 
     objects = []
-    for _ in range(random.randint(0, count_of_objects)):
+    for _ in range(random.randint(0, most_objects)):
         objects.append(
             {
                 "name": random.choice(names),

@@ -7,7 +7,7 @@ from math import isnan, pi
 import pytest
 
 from oracles.kitti_loops import LEVELS, average_precision, random_frame
-from spikevox.tasks.datasets import KittiLabel
+from spikevox.tasks.datasets import KittiLabel, KittiObjects
 from spikevox.tasks.detection import kitti_result
 from spikevox.tasks.errors import BoxError, ConfigError
 
@@ -55,8 +55,23 @@ def test_figures_equal_loops_over_boxes(seed):
             assert (row.r11, row.r40, row.exact) == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_figures_of_more_objects_than_samples_equal_loops_over_boxes(seed):
+    """With more than 41 objects the thresholds are a choice among the scores."""
+    generator = random.Random(1000 + seed)
+    names = ("Car", "Car", "Car", "Car", "Car", "Van", "DontCare")
+    frames = [random_frame(generator, 12, names) for _ in range(50)]
+    truth, found = ([[label(box) for box in frame[side]] for frame in frames] for side in (0, 1))
+    result = kitti_result(truth, found, min_overlap={"Car": 0.7}, measures=("bbox", "aos"))
+    for row in result.rows:
+        boxes, expected = average_precision(frames, "car", row.level, row.measure)
+        assert row.boxes == boxes
+        assert (row.r11, row.r40, row.exact) == pytest.approx(expected, abs=1e-9)
+    assert result.row("Car", "bbox", "hard").boxes > 80
+
+
 def test_the_random_scenes_have_what_makes_matching_hard():
-    """Figures of all 200 scenes: neither all 0 nor all 100, and orientation matters."""
+    """Figures are neither all 0 nor all 100, and orientation matters."""
     values = {measure: [] for measure in MEASURES}
     for seed in range(40):
         generator = random.Random(seed)
@@ -68,6 +83,19 @@ def test_the_random_scenes_have_what_makes_matching_hard():
         assert sum(value is not None and 0 < value < 100 for value in values[measure]) > 15
     assert values["bbox"] != values["aos"]
     assert values["bev"] != values["3d"]
+
+
+@pytest.mark.data
+def test_real_ground_truth_as_prediction(data):
+    frames = KittiObjects(data("kitti"), "training")
+    truth = [frames.labels(index) for index in range(len(frames))]
+    real = [[row for row in rows if row.name != "DontCare"] for rows in truth]
+    found = [scored(rows, [1 - place / 100 for place in range(len(rows))]) for rows in real]
+    rows = [row for row in kitti_result(truth, found).rows if row.boxes]
+    assert len(rows) > 30
+    for row in rows:
+        assert row.exact == pytest.approx(100, abs=1e-9)
+        assert row.r40 == pytest.approx(100 * (min(row.boxes, 41) - 1) / 40, abs=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,17 @@ from typing import TYPE_CHECKING
 from spikevox.encoding.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from spikevox.tasks.detection.anchors import KITTI_CAR, AnchorClass, anchor_grid
     from spikevox.tasks.detection.kitti_ap import KittiResult, KittiRow, kitti_result
     from spikevox.tasks.detection.nuscenes_nds import NuScenesResult, NuScenesRow, nuscenes_result
+    from spikevox.tasks.detection.targets import AnchorTargets, assign_anchors
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "anchors": ("KITTI_CAR", "AnchorClass", "anchor_grid"),
         "kitti_ap": ("KittiResult", "KittiRow", "kitti_result"),
         "nuscenes_nds": ("NuScenesResult", "NuScenesRow", "nuscenes_result"),
+        "targets": ("AnchorTargets", "assign_anchors"),
     },
 )

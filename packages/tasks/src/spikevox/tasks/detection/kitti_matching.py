@@ -105,27 +105,24 @@ def _dispute(
     table: KittiTable, pairs: Pairs, truth_state: Rows, state: Rows, may_be_false: NDArray[np.bool_]
 ) -> _Steps:
     """One frame, at each score of its detections (T rows, D columns)."""
+    # An ignored detection that takes an object for want of others changes neither count.
+    pairs = _take(pairs, state[pairs.detection] == COUNTS)
     rows, column = np.unique(pairs.detection, return_inverse=True)
     scores = table.detections.scores[rows]
     thresholds = np.unique(scores)[::-1]
     free = scores >= thresholds[:, None]
-    valid = state[rows] == COUNTS
     true, similarity = np.zeros(len(thresholds), dtype=np.int64), np.zeros(len(thresholds))
-    every = np.arange(len(thresholds))
     for truth in np.unique(pairs.truth):
         mine = pairs.truth == truth
         overlap = np.zeros(len(rows))
         overlap[column[mine]] = pairs.overlap[mine]
-        # The one that overlaps most; where only ignored ones are free, the first of them.
-        choice = np.where(free & valid & (overlap > 0), overlap, -1).argmax(axis=1)
-        proper = (free & valid & (overlap > 0)).any(axis=1)
-        ignored = free & ~valid & (overlap > 0)
-        choice = np.where(proper, choice, ignored.argmax(axis=1))
-        taken = proper | ignored.any(axis=1)
-        free[every[taken], choice[taken]] = False
+        candidates = np.where(free, overlap, 0.0)
+        choice = candidates.argmax(axis=1)
+        found = candidates[np.arange(len(thresholds)), choice] > 0
+        free[found, choice[found]] = False
         if truth_state[truth] == COUNTS:
-            true += proper
-            similarity += proper * _similarity(table, rows, np.full(len(rows), truth))[choice]
+            true += found
+            similarity += found * _similarity(table, rows, np.full(len(rows), truth))[choice]
     # A detection below the threshold is not free either.
     false = (free & may_be_false[rows]).sum(axis=1)
     return _Steps(
