@@ -161,28 +161,28 @@ def average_precision(frames, name, level, measure):
 NAMES = ("Car", "Car", "Pedestrian", "Cyclist", "Van", "Person_sitting", "Truck", "DontCare")
 
 
+def random_rectangle(random):
+    left, top = random.uniform(0, 900), random.uniform(0, 250)
+    height = random.choice([25.0, 40.0, 24.0, 39.5, random.uniform(20, 120)])
+    return (left, top, left + random.uniform(30, 200), top + height)
+
+
+def random_object(random, names):
+    return {
+        "name": random.choice(names),
+        "rectangle": random_rectangle(random),
+        "alpha": random.uniform(-pi, pi),
+        "truncated": random.choice([0.0, 0.0, 0.15, 0.2, 0.3, 0.6]),
+        "occluded": random.choice([0, 0, 0, 1, 2, 3]),
+        "size": (random.uniform(1.4, 1.8), random.uniform(0.6, 1.9), random.uniform(0.8, 4.5)),
+        "location": (random.uniform(-10, 10), random.uniform(1, 2), random.uniform(5, 40)),
+        "rotation_y": random.uniform(-pi, pi),
+    }
+
+
 def random_frame(random, most_objects=6, names=NAMES):
     """Objects and detections near them, near each other and anywhere; many of equal score; heights at the limits."""
-
-    def rectangle():
-        left, top = random.uniform(0, 900), random.uniform(0, 250)
-        height = random.choice([25.0, 40.0, 24.0, 39.5, random.uniform(20, 120)])
-        return (left, top, left + random.uniform(30, 200), top + height)
-
-    objects = []
-    for _ in range(random.randint(0, most_objects)):
-        objects.append(
-            {
-                "name": random.choice(names),
-                "rectangle": rectangle(),
-                "alpha": random.uniform(-pi, pi),
-                "truncated": random.choice([0.0, 0.0, 0.15, 0.2, 0.3, 0.6]),
-                "occluded": random.choice([0, 0, 0, 1, 2, 3]),
-                "size": (random.uniform(1.4, 1.8), random.uniform(0.6, 1.9), random.uniform(0.8, 4.5)),
-                "location": (random.uniform(-10, 10), random.uniform(1, 2), random.uniform(5, 40)),
-                "rotation_y": random.uniform(-pi, pi),
-            }
-        )
+    objects = [random_object(random, names) for _ in range(random.randint(0, most_objects))]
     for other in list(objects):
         # A second object nearly in the same place: both want the same detections.
         if random.random() < 0.3:
@@ -194,10 +194,23 @@ def random_frame(random, most_objects=6, names=NAMES):
             if random.random() < 0.3 or detections[-1]["name"] == "DontCare":
                 detections[-1]["name"] = random.choice(["Car", "Pedestrian", "Cyclist"])
     if objects and random.random() < 0.5:
-        detections.append({**near(random, objects[0], 0), "rectangle": rectangle(), "location": (50.0, 1.0, 60.0)})
+        detections.append(
+            {**near(random, objects[0], 0), "rectangle": random_rectangle(random), "location": (50.0, 1.0, 60.0)}
+        )
     random.shuffle(detections)
     kept = [box for box in detections if box["name"] != "DontCare"]
     return objects, [{**box, "score": random.choice([0.1, 0.5, 0.5, 0.9, random.random()])} for box in kept]
+
+
+def random_frames(random):
+    """Frames without a rectangle of just a level's height, where programs differ; all classes in the first."""
+    frames = [random_frame(random, 9, NAMES[:6] + NAMES[7:]) for _ in range(random.randint(2, 25))]
+    for name in ("Car", "Pedestrian", "Cyclist"):
+        frames[0][0].append({**random_object(random, [name]), "occluded": 0, "truncated": 0.0})
+    for box in [box for frame in frames for side in frame for box in side]:
+        left, top, right, bottom = box["rectangle"]
+        box["rectangle"] = (left, top, right, bottom + 0.01 * (bottom - top in (25.0, 40.0)))
+    return frames
 
 
 def near(random, box, share):

@@ -189,3 +189,10 @@ def random_frame(random):
             )
     random.shuffle(detections)
     return objects, detections
+
+
+def random_frames(random):
+    """One to five frames; there is something to score in the first."""
+    frames = [random_frame(random) for _ in range(random.randint(1, 5))]
+    frames[0][0].append({**random_object(random, "car"), "place": (1.0, 2.0, 0.0), "points": 3})
+    return frames

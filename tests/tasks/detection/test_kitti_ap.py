@@ -10,16 +10,10 @@ from oracles.kitti_loops import LEVELS, average_precision, random_frame
 from spikevox.tasks.datasets import KittiLabel, KittiObjects
 from spikevox.tasks.detection import kitti_result
 from spikevox.tasks.errors import BoxError, ConfigError
+from tasks.detection.from_loops import kitti_label
 
 CLASSES = ("Car", "Pedestrian", "Cyclist")
 MEASURES = ("bbox", "bev", "3d", "aos")
-
-
-def label(box):
-    return KittiLabel(
-        box["name"], box["truncated"], box["occluded"], box["alpha"], box["rectangle"], box["size"], box["location"],
-        box["rotation_y"], box.get("score"),
-    )  # fmt: skip
 
 
 def car(place=0, **changes):
@@ -37,12 +31,12 @@ def scored(labels, scores):
 def test_figures_equal_loops_over_boxes(seed):
     generator = random.Random(seed)
     frames = [random_frame(generator) for _ in range(generator.randint(1, 4))]
-    truth = [[label(box) for box in frame[0]] for frame in frames]
+    truth = [[kitti_label(box) for box in frame[0]] for frame in frames]
     if not any(one.name in CLASSES for rows in truth for one in rows):
         truth[0].append(car())
         frames[0][0].append({"name": "Car", "truncated": 0.0, "occluded": 0, "alpha": 0.3, "rectangle": car().box_2d,
                              "size": car().size, "location": car().location, "rotation_y": 0.4})  # fmt: skip
-    result = kitti_result(truth, [[label(box) for box in frame[1]] for frame in frames])
+    result = kitti_result(truth, [[kitti_label(box) for box in frame[1]] for frame in frames])
     assert len(result.rows) == 36
     for row in result.rows:
         boxes, expected = average_precision(frames, row.name.lower(), row.level, row.measure)
@@ -61,7 +55,7 @@ def test_figures_of_more_objects_than_samples_equal_loops_over_boxes(seed):
     generator = random.Random(1000 + seed)
     names = ("Car", "Car", "Car", "Car", "Car", "Van", "DontCare")
     frames = [random_frame(generator, 12, names) for _ in range(50)]
-    truth, found = ([[label(box) for box in frame[side]] for frame in frames] for side in (0, 1))
+    truth, found = ([[kitti_label(box) for box in frame[side]] for frame in frames] for side in (0, 1))
     result = kitti_result(truth, found, min_overlap={"Car": 0.7}, measures=("bbox", "aos"))
     for row in result.rows:
         boxes, expected = average_precision(frames, "car", row.level, row.measure)

@@ -2,32 +2,15 @@
 
 import random
 from dataclasses import replace
-from math import nan
 
 import numpy as np
 import pytest
 
-from oracles.nuscenes_loops import RANGE, evaluate, random_frame, random_object
+from oracles.nuscenes_loops import RANGE, evaluate, random_frame, random_frames
 from spikevox.tasks.datasets import Boxes
 from spikevox.tasks.detection import nuscenes_result
 from spikevox.tasks.errors import ConfigError
-
-CATEGORY = {"car": "vehicle.car", "pedestrian": "human.pedestrian.child", "bicycle": "vehicle.bicycle"}
-
-
-def boxes(found, categories=False):
-    """Boxes of dictionaries; ground truth has counts of points, detections have scores."""
-    truth = not found or "points" in found[0]
-    return Boxes(
-        np.array([box["place"] for box in found], dtype=np.float64).reshape(-1, 3),
-        np.array([box["size"] for box in found], dtype=np.float64).reshape(-1, 3),
-        np.array([box["yaw"] for box in found], dtype=np.float64),
-        tuple(CATEGORY.get(box["name"], box["name"]) if categories else box["name"] for box in found),
-        velocities=np.array([box["velocity"] or (nan, nan) for box in found]).reshape(-1, 2),
-        attributes=tuple(box["attribute"] for box in found),
-        point_counts=np.array([box["points"] for box in found]) if truth and found else None,
-        scores=None if truth else np.array([box["score"] for box in found]),
-    )
+from tasks.detection.from_loops import boxes_of
 
 
 def scene(count=30, name="car", seed=0):
@@ -51,13 +34,11 @@ def scored(truth, seed=0):
 
 @pytest.mark.parametrize("seed", range(200))
 def test_figures_equal_loops_over_boxes(seed):
-    generator = random.Random(seed)
-    frames = [random_frame(generator) for _ in range(generator.randint(1, 5))]
-    # There is something to score in every scene.
-    frames[0][0].append({**random_object(generator, "car"), "place": (1.0, 2.0, 0.0), "points": 3})
+    frames = random_frames(random.Random(seed))
     rows, mean_ap, errors, nds = evaluate(frames)
     result = nuscenes_result(
-        [boxes(truth, categories=True) for truth, _ in frames], [boxes(found) for _, found in frames]
+        [boxes_of(objects, truth=True, categories=True) for objects, _ in frames],
+        [boxes_of(found, truth=False) for _, found in frames],
     )
     for row in result.rows:
         count, aps, own = rows[row.name]
@@ -92,7 +73,7 @@ def test_ground_truth_as_prediction_is_perfect():
 
 
 def test_no_predictions_score_nothing():
-    result = nuscenes_result([scene()], [replace(boxes([]), scores=np.zeros(0))])
+    result = nuscenes_result([scene()], [boxes_of([], truth=False)])
     assert (result.mean_ap, result.errors, result.nds) == (0, (1.0,) * 5, 0)
 
 
