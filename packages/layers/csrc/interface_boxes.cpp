@@ -1,5 +1,4 @@
 // The C interface of boxes.
-#include <cmath>
 #include <string>
 
 #include "boxes.h"

@@ -6,7 +6,7 @@ from math import isnan, pi
 
 import pytest
 
-from oracles.kitti_loops import LEVELS, average_precision, random_frame
+from oracles.kitti_loops import LEVELS, average_precision, random_frame, random_object
 from spikevox.tasks.datasets import KittiLabel, KittiObjects
 from spikevox.tasks.detection import kitti_result
 from spikevox.tasks.errors import BoxError, ConfigError
@@ -62,6 +62,20 @@ def test_figures_of_more_objects_than_samples_equal_loops_over_boxes(seed):
         assert row.boxes == boxes
         assert (row.r11, row.r40, row.exact) == pytest.approx(expected, abs=1e-9)
     assert result.row("Car", "bbox", "hard").boxes > 80
+
+
+@pytest.mark.parametrize("boxes", [45, 52, 60, 100])
+def test_scores_as_near_to_a_sample_as_the_next_are_taken(boxes):
+    """At these numbers of objects some recalls lie in the middle between two samples."""
+    generator = random.Random(boxes)
+    frames = []
+    for place in range(boxes):
+        object_ = {**random_object(generator, ["Car"]), "occluded": 0, "truncated": 0.0, "rectangle": (0.0, 0, 100, 50)}
+        false = {**object_, "rectangle": (500.0, 0, 600, 50), "score": generator.random()}
+        frames.append(([object_], [{**object_, "score": generator.random()}, *([false] if place % 3 else [])]))
+    truth, found = ([[kitti_label(box) for box in frame[side]] for frame in frames] for side in (0, 1))
+    row = kitti_result(truth, found, measures=("bbox",)).row("Car", "bbox", "easy")
+    assert (row.boxes, row[4:]) == (boxes, pytest.approx(average_precision(frames, "car", "easy", "bbox")[1], abs=1e-9))
 
 
 def test_the_random_scenes_have_what_makes_matching_hard():

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from spikevox.tasks.detection.anchors import KITTI_CAR, AnchorClass, anchor_grid
     from spikevox.tasks.detection.kitti_ap import KittiResult, KittiRow, kitti_result
     from spikevox.tasks.detection.nuscenes_nds import NuScenesResult, NuScenesRow, nuscenes_result
+    from spikevox.tasks.detection.roi_targets import RoiSampling, RoiTargets, decode_rois, encode_rois, sample_rois
     from spikevox.tasks.detection.targets import AnchorTargets, assign_anchors
 
 __getattr__, __dir__, __all__ = lazy_exports(
@@ -16,6 +17,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "anchors": ("KITTI_CAR", "AnchorClass", "anchor_grid"),
         "kitti_ap": ("KittiResult", "KittiRow", "kitti_result"),
         "nuscenes_nds": ("NuScenesResult", "NuScenesRow", "nuscenes_result"),
+        "roi_targets": ("RoiSampling", "RoiTargets", "decode_rois", "encode_rois", "sample_rois"),
         "targets": ("AnchorTargets", "assign_anchors"),
     },
 )
