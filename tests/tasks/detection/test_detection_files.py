@@ -73,6 +73,21 @@ def test_kitti_files_give_back_boxes_and_scores(tmp_path):
     assert read_labels(tmp_path / "000003.txt") == ()
 
 
+def test_rectangles_of_kitti_rows_are_those_of_the_projected_corners():
+    boxes, camera = detections(4, 30), calibration()
+    rows = labels_from_boxes(boxes, camera)
+    for row, corners in zip(rows, boxes.corners(), strict=True):
+        pixels, depth = camera.project(corners)
+        assert depth.min() > 1
+        clipped = np.clip([*pixels.min(axis=0), *pixels.max(axis=0)], 0, [1241, 374, 1241, 374])
+        assert row.box_2d == pytest.approx(clipped, abs=1e-9)
+    near = labels_from_boxes(replace(boxes, centers=boxes.centers * [0.02, 0.1, 1]), camera)
+    assert min(row.box_2d[2] for row in near) > 0
+    behind = labels_from_boxes(replace(boxes, centers=boxes.centers * [-1, 1, 1] - [10, 0, 0]), camera)
+    assert {row.box_2d for row in behind} == {(-1, -1, -1, -1)}
+    assert {row.truncated for row in behind} == {-1}
+
+
 def test_kitti_figures_of_written_ground_truth_are_perfect(tmp_path):
     boxes = detections(1, 50, names=("Car", "Pedestrian", "Cyclist"))
     # All in view: what lies beside the image has no rectangle to find.

@@ -202,6 +202,8 @@ def test_measures_are_those_asked_for():
 
 def test_classes_are_compared_without_regard_to_capitals():
     assert exact([car()], [car(name="car", score=0.5)]) == 100
+    truth, found = [car(0, name="CAR"), car(1, name="van")], scored([car(0), car(1)], [0.5, 0.9])
+    assert kitti_result([truth], [found], min_overlap={"car": 0.7}).row("car", "bbox", "easy").exact == 100
 
 
 def test_the_table_names_what_it_shows():
@@ -218,9 +220,12 @@ def test_the_table_names_what_it_shows():
 def test_what_cannot_be_scored_is_refused():
     with pytest.raises(ConfigError, match="1 of 2 frames have no labels"):
         kitti_result([[car()], None], [[], []])
-    with pytest.raises(ConfigError, match="none of Car, Pedestrian, Cyclist"):
+    with pytest.raises(
+        ConfigError,
+        match="0 of 1 frames have no labels, and the others hold 1 classes, of which one of Car, Pedestrian",
+    ):
         kitti_result([[car(name="Truck")]], [[]])
-    with pytest.raises(ConfigError, match="none of Car"):
+    with pytest.raises(ConfigError, match="0 of 0 frames have no labels, and the others hold 0 classes"):
         kitti_result([], [])
     with pytest.raises(ConfigError, match="got 1 of ground truth, 2 of predictions"):
         kitti_result([[car()]], [[], []])

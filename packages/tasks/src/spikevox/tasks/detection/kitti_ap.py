@@ -19,8 +19,8 @@ from spikevox.tasks.errors import ConfigError
 
 Array = NDArray[np.float64]
 MIN_OVERLAP: Mapping[str, float] = MappingProxyType({"Car": 0.7, "Pedestrian": 0.5, "Cyclist": 0.5})
-# Objects that look like another class: finding them is neither right nor wrong.
-NEIGHBOURS: Mapping[str, str] = MappingProxyType({"Car": "Van", "Pedestrian": "Person_sitting"})
+# Objects that look like another class, in small letters: finding them is neither right nor wrong.
+_NEIGHBOURS: Mapping[str, str] = MappingProxyType({"car": "van", "pedestrian": "person_sitting"})
 _SAMPLES = 41
 _UNKNOWN_ALPHA = -10.0
 
@@ -105,7 +105,8 @@ def kitti_result(
         truth: label rows of each frame, DontCare among them, in the order of the file.
         predictions: detections of each frame with scores, likewise;
             :func:`~spikevox.tasks.datasets.kitti_label.labels_from_boxes` makes them from boxes.
-        min_overlap: class to the intersection over union that a detection must exceed; its keys are the classes scored.
+        min_overlap: class to the intersection over union that a detection must exceed; its keys are the classes scored. Classes
+            are compared without regard to capitals.
         measures: some of ``"bbox"``, ``"bev"``, ``"3d"`` and ``"aos"``.
         sources: names of the frames, for messages.
 
@@ -124,12 +125,11 @@ def kitti_result(
             f"{len(predictions)} of predictions and {len(sources)} sources."
         )
     labelled = [rows for rows in truth if rows is not None]
-    known = {label.name for rows in labelled for label in rows}
-    if len(labelled) < len(truth) or not known & set(min_overlap):
+    known = {label.name.lower() for rows in labelled for label in rows}
+    if len(labelled) < len(truth) or known.isdisjoint(name.lower() for name in min_overlap):
         raise ConfigError(
-            f"{len(truth) - len(labelled)} of {len(truth)} frames have no labels, and there are "
-            f"{'none' if not known & set(min_overlap) else 'some'} of {', '.join(min_overlap)}: a split can be scored only "
-            "where it has labels of the classes scored."
+            f"{len(truth) - len(labelled)} of {len(truth)} frames have no labels, and the others hold {len(known)} classes, of "
+            f"which one of {', '.join(min_overlap)} must be: only a split with labels of the classes scored can be scored."
         )
     unknown = sorted(set(measures) - {*MEASURES, "aos"})
     if unknown or not measures:
@@ -165,7 +165,7 @@ def _states(table: KittiTable, name: str, limit: Level) -> tuple[NDArray[np.int6
     objects, detections = table.truth, table.detections
     hard = (objects.occluded > limit.occluded) | (objects.truncated > limit.truncated) | (objects.height < limit.height)
     truth = np.full(len(objects.names), ABSENT)
-    truth[objects.names == NEIGHBOURS.get(name, "").lower()] = IGNORED
+    truth[objects.names == _NEIGHBOURS.get(name.lower(), "")] = IGNORED
     truth[objects.names == name.lower()] = COUNTS
     truth[(truth == COUNTS) & hard] = IGNORED
     state = np.where(detections.names == name.lower(), COUNTS, ABSENT)
