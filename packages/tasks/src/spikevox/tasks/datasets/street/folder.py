@@ -127,7 +127,7 @@ def _write_kitti(folder: Path, drives: _Drives) -> None:
             names[-1].append(name)
             made = to_kitti(frame)
             rows = labels_from_boxes(made.boxes, KITTI_CALIBRATION) if made.boxes is not None else ()
-            # Only what the camera sees is labelled; of a box that reaches behind it, the share it sees is unknown, -1.
+            # Only what the camera sees is labelled.
             seen = [row for row in rows if 0 <= row.truncated < 1]
             write_kitti_frame(folder, name, made, KITTI_CALIBRATION, labels=seen)
     count = len(names)
