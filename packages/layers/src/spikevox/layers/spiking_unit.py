@@ -127,8 +127,9 @@ class _SpikingConv(torch.autograd.Function):
     def forward(
         ctx: Any, membrane: Tensor, weight: Tensor, scale: Tensor, bias: Tensor, shortcut: Tensor | None, unit: Unit
     ) -> Tensor:
-        inputs = (value.detach().contiguous() for value in (membrane, weight, scale, bias))
-        result, tensors = unit.forward(*inputs, None if shortcut is None else shortcut.detach().contiguous())
+        membrane, weight, scale, bias = (value.detach().contiguous() for value in (membrane, weight, scale, bias))
+        added = None if shortcut is None else shortcut.detach().contiguous()
+        result, tensors = unit.forward(membrane, weight, scale, bias, added)
         ctx.save_for_backward(*tensors)
         ctx.unit = unit
         return result
