@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from mmengine.dist import get_rank, get_world_size, is_distributed, is_main_process
 from mmengine.evaluator import Evaluator
+from mmengine.hooks import Hook
 from torch.utils.data import DataLoader
 
 from spikevox.tasks.build import build
@@ -81,7 +82,11 @@ def build_runner(
         optim_wrapper=dict(config["optim_wrapper"]),
         param_scheduler=[dict(s) for s in config.get("param_scheduler", [])],
         default_hooks={"timer": None, "logger": None, "checkpoint": None, "sampler_seed": None},
-        custom_hooks=[FiniteCheck(), StateReset(), NeuronHealth(log), log, progress, *custom_hooks],
+        custom_hooks=[
+            *(FiniteCheck(), StateReset(), NeuronHealth(log), log, progress),
+            *_pictures(config, val, log),
+            *custom_hooks,
+        ],
         launcher="pytorch" if is_distributed() else "none",
         log_level=logging.WARNING,
         randomness=dict(config["randomness"]),
@@ -116,6 +121,19 @@ def _distillation(config: Mapping[str, Any], dataset: VoxelDataset) -> Distillat
     teacher = build(dict(config["model"]))
     load_weights(teacher, options.pop("weights"), describe(config, dataset))
     return Distillation(teacher, **options)
+
+
+def _pictures(config: Mapping[str, Any], val: VoxelDataset | None, log: TrainingLog) -> list[Hook]:
+    """The hook that draws validations, where there are any and the model's class names one."""
+    if val is None:
+        return []
+    kind = config["model"]["type"]
+    options = {"count": config["val_dataloader"]["pictures"]} if "pictures" in config["val_dataloader"] else {}
+    if not hasattr(kind, "pictures"):
+        if options:
+            raise ConfigError(f"val_dataloader.pictures: there are none of a {kind.__name__}; leave the key out.")
+        return []
+    return [kind.pictures(log, val, **options)]
 
 
 def _join_processes() -> None:
