@@ -87,12 +87,12 @@ def test_a_picture_shows_truth_and_prediction_where_the_voxels_are():
         assert np.allclose(np.unique(found, axis=0), np.unique(expected, axis=0))
 
 
-def test_the_setting_is_a_whole_number_and_a_segmentations(tmp_path, monkeypatch):
+def test_the_setting_is_a_whole_number_and_for_labelled_points(tmp_path, monkeypatch):
     monkeypatch.setattr(ToyScenes, "__module__", "spikevox.toy")
     config = experiment()
     config["val_dataloader"]["pictures"] = -1
     with pytest.raises(ConfigError, match=r"val_dataloader\.pictures must be a whole number of at least 0, got -1"):
         check_config(config, "toy.py")
     config = load_config(TINY, ["val_dataloader.pictures=1"])
-    with pytest.raises(ConfigError, match=r"val_dataloader\.pictures: there are none of a Classifier"):
+    with pytest.raises(ConfigError, match=r"val_dataloader\.pictures: GeneratedShapes has no labelled points to draw"):
         build_runner(config, tmp_path)

@@ -18,11 +18,13 @@ from spikevox.tasks.build import build
 from spikevox.tasks.checkpoint import load_weights, versions
 from spikevox.tasks.config import to_plain
 from spikevox.tasks.datasets.base import VoxelDataset
+from spikevox.tasks.datasets.segmentation import SegmentationDataset
 from spikevox.tasks.distillation import Distillation
 from spikevox.tasks.errors import ConfigError
 from spikevox.tasks.health import FiniteCheck, NeuronHealth, StateReset
 from spikevox.tasks.hooks import LOGGER, ProgressBar, TrainingLog
 from spikevox.tasks.sampler import EpochBatchSampler
+from spikevox.tasks.segmentation.pictures import ValidationPictures
 from spikevox.tasks.spike_rate import SpikeRate
 from spikevox.tasks.training import CHECKPOINT, Runner, TrainLoop
 
@@ -124,16 +126,13 @@ def _distillation(config: Mapping[str, Any], dataset: VoxelDataset) -> Distillat
 
 
 def _pictures(config: Mapping[str, Any], val: VoxelDataset | None, log: TrainingLog) -> list[Hook]:
-    """The hook that draws validations, where there are any and the model's class names one."""
-    if val is None:
-        return []
-    kind = config["model"]["type"]
-    options = {"count": config["val_dataloader"]["pictures"]} if "pictures" in config["val_dataloader"] else {}
-    if not hasattr(kind, "pictures"):
-        if options:
-            raise ConfigError(f"val_dataloader.pictures: there are none of a {kind.__name__}; leave the key out.")
-        return []
-    return [kind.pictures(log, val, **options)]
+    """What draws validations of labelled points."""
+    options = {"count": config["val_dataloader"]["pictures"]} if "pictures" in config.get("val_dataloader", {}) else {}
+    if isinstance(val, SegmentationDataset):
+        return [ValidationPictures(log, val, **options)]
+    if options:
+        raise ConfigError(f"val_dataloader.pictures: {type(val).__name__} has no labelled points to draw.")
+    return []
 
 
 def _join_processes() -> None:

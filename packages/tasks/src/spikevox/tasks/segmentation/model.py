@@ -16,7 +16,6 @@ from spikevox.tasks.build import build
 from spikevox.tasks.errors import ConfigError
 from spikevox.tasks.segmentation.losses import lovasz_softmax
 from spikevox.tasks.segmentation.metric import SegmentationMetric
-from spikevox.tasks.segmentation.pictures import ValidationPictures
 
 
 class Segmenter(BaseModel):
@@ -34,7 +33,6 @@ class Segmenter(BaseModel):
 
     Attributes:
         metric: scores a validation.
-        pictures: draws a validation.
         session: module whose functions the command calls.
 
     Raises:
@@ -47,7 +45,6 @@ class Segmenter(BaseModel):
     """
 
     metric: ClassVar[type[SegmentationMetric]] = SegmentationMetric
-    pictures: ClassVar[type[ValidationPictures]] = ValidationPictures
     session: ClassVar[str] = "spikevox.tasks.segmentation_session"
 
     def __init__(

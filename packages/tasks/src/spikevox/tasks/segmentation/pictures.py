@@ -8,7 +8,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from numpy.typing import NDArray
 
-from spikevox.tasks.datasets.base import VoxelDataset
+from spikevox.tasks.datasets.segmentation import SegmentationDataset
 from spikevox.tasks.hooks import TrainingLog
 
 
@@ -23,7 +23,7 @@ class ValidationPictures(Hook):
         count: clouds a validation, 0 for none.
     """
 
-    def __init__(self, log: TrainingLog, dataset: VoxelDataset, count: int = 2) -> None:
+    def __init__(self, log: TrainingLog, dataset: SegmentationDataset, count: int = 2) -> None:
         self._log = log
         self._names = dataset.class_names
         self._voxel_size = np.array(dataset.pipeline.grid.voxel_size)
