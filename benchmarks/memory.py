@@ -9,10 +9,8 @@ go of each result after its last reader, and our network is not there beside the
 """
 
 import argparse
-import ctypes
+import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -24,6 +22,7 @@ from support.floors import HEADER, Floor, line
 from support.machine import describe, sentence
 from support.minkowski_network import MinkowskiNetwork
 from support.recorded_network import RecordedNetwork
+from support.resident import check_counted, growth, in_a_process
 from support.results import Table
 from support.spconv_network import SpconvNetwork
 
@@ -45,24 +44,6 @@ NOTE = (
     "The peak is that of a C library which gives freed blocks back at once, so that it repeats; by default it keeps some, "
     f"and the figure, a median of {RUNS} processes, moves."
 )
-STATUS = Path("/proc/self/status")
-RESET = Path("/proc/self/clear_refs")
-
-
-def resident(field: str) -> float:
-    """Megabytes of a field of the process's status: ``VmRSS`` now, ``VmHWM`` at most since the last reset."""
-    lines = STATUS.read_text(encoding="ascii").splitlines()
-    return next(int(text.split()[1]) for text in lines if text.startswith(field)) * 1024 / 1e6
-
-
-def growth(job: Callable[[], object]) -> tuple[float, float]:
-    """Megabytes before a call, and how far it rose above them."""
-    # Free memory that the allocator keeps would hide what the call needs.
-    ctypes.CDLL(None).malloc_trim(0)
-    RESET.write_text("5", encoding="ascii")
-    before = resident("VmRSS")
-    job()
-    return before, resident("VmHWM") - before
 
 
 def measure(name: str, engine: str, root: Path) -> None:
@@ -70,7 +51,7 @@ def measure(name: str, engine: str, root: Path) -> None:
     torch.set_num_threads(1)
     job, few, batch = _ours(name, root) if engine == "ours" else _theirs(name, PEERS[engine], root)
     before, peak = growth_after(job, few, batch)
-    print(before, peak, (batch.coordinates.numel() + batch.features.numel()) * 4e-6)
+    print(json.dumps([before, peak, (batch.coordinates.numel() + batch.features.numel()) * 4e-6]))
 
 
 def _ours(name: str, root: Path) -> tuple[Job, VoxelBatch, VoxelBatch]:
@@ -105,25 +86,11 @@ def _few(batch: VoxelBatch) -> VoxelBatch:
     )
 
 
-def in_a_process(
-    name: str, engine: str, root: Path, environment: dict[str, str], runs: int
-) -> tuple[float, float, float]:
-    """Medians of what :func:`measure` prints."""
-    command = [sys.executable, __file__, "--measure", name, engine, "--data", str(root)]
-    found = []
-    for _ in range(runs):
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, check=False)
-        if done.returncode:
-            raise SystemExit(f"{engine} on {name}: {done.stderr[-2000:]}")
-        found.append([float(word) for word in done.stdout.split()[-3:]])
-    before, peak, size = (median(column) for column in zip(*found, strict=True))
-    return before, peak, size
-
-
 def figures(name: str, engine: str, root: Path) -> dict[str, float]:
     """Megabytes of an engine on a network."""
-    before, peak, size = in_a_process(name, engine, root, GIVEN_BACK, 1)
-    kept = in_a_process(name, engine, root, {}, RUNS)[1]
+    words = (__file__, name, engine, "--data", str(root))
+    before, peak, size = in_a_process(*words, environment=GIVEN_BACK)
+    kept = median(in_a_process(*words)[1] for _ in range(RUNS))
     return {"input_mb": size, "before_mb": before, "peak_mb": peak, "peak_default_mb": kept}
 
 
@@ -138,8 +105,7 @@ def main() -> None:
     if options.measure:
         measure(*options.measure, options.data)
         return
-    if not STATUS.exists() or not RESET.exists():
-        raise SystemExit("needs Linux, which counts the largest resident size of a process")
+    check_counted()
     if not native.available() or not minkowski.available():
         raise SystemExit(f"needs both engines: {native.reason_absent() or 'MinkowskiEngine is not installed'}")
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""Normalisation, integer spikes and turned weights of the compiled library against numpy, torch and exact integers."""
+"""Training in the compiled library: normalisation, neurons, turned weights; against numpy, torch and exact integers."""
 
 import numpy as np
 import pytest
@@ -9,8 +9,6 @@ from spikevox.layers import BackendError, native
 from spikevox.layers.native_training import (
     Statistics,
     Unit,
-    fire,
-    mask_gradient_,
     normalise,
     normalise_gradient,
     statistics,
@@ -70,20 +68,21 @@ def test_normalisation_and_its_gradients_are_torchs(simd, shape):
 
 def test_any_number_of_threads_gives_the_same_bits(simd):
     x, grad = table((3000, 48), torch.float32), table((3000, 48), torch.float32, seed=2)
-    weight, bias = torch.rand(48), torch.rand(48)
+    weight, bias, turn = torch.rand(48), torch.rand(48), torch.rand(1, 48, 48)
+    unit = site_by_site(3000, 4)
     results = []
     for threads in (1, 2, 3, 5):
         torch.set_num_threads(threads)
         of_x = statistics(x)
-        spikes = fire(x, 4)
-        masked = mask_gradient_(grad.clone(), x, 4)
+        result, tensors = unit.forward(x, turn, weight, bias)
         results.append(
             (
                 *of_x,
                 normalise(x, of_x, 1e-3, weight, bias),
                 *normalise_gradient(grad, x, of_x, 1e-3, weight),
-                spikes,
-                masked,
+                result,
+                tensors.spikes,
+                *unit.backward(grad, tensors, of_membrane=True, of_weight=True),
             )
         )
     torch.set_num_threads(1)
@@ -91,17 +90,34 @@ def test_any_number_of_threads_gives_the_same_bits(simd):
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
 
 
+def site_by_site(rows, levels):
+    """A unit whose convolution is a matrix product, site by site."""
+    coordinates = torch.zeros(rows, 4, dtype=torch.int32)
+    coordinates[:, 1] = torch.arange(rows)
+    return Unit(native.NativeMap(coordinates, coordinates, (1, 1, 1), (0, 0, 0), (1, 1, 1)), False, 1e-3, levels)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("levels", [1, 4, 255])
 def test_spikes_and_their_gradient_follow_the_definition(simd, dtype, levels):
     edges = torch.tensor([-1.0, -0.0, 0.0, 0.4999, 0.5, 1.5, 2.5, levels - 0.5, levels - 0.5001, levels, levels + 3.0])
-    membrane = edges.to(dtype).repeat(7, 3).contiguous()
-    spikes = fire(membrane, levels)
+    # Rolled, so that each channel varies over the rows.
+    membrane = torch.stack([edges.to(dtype).roll(row).repeat(3) for row in range(7)])
+    weight = torch.eye(33, dtype=dtype)[None]
+    scale, bias, grad = torch.ones(33, dtype=dtype), torch.zeros(33, dtype=dtype), table((7, 33), dtype)
+    unit = site_by_site(7, levels)
+    _, tensors = unit.forward(membrane, weight, scale, bias)
     expected = np.floor(np.clip(membrane.numpy(), 0, levels) + dtype_of(membrane)(0.5))
-    np.testing.assert_array_equal(spikes.numpy(), expected)
-    grad = torch.ones_like(membrane)
-    mask_gradient_(grad, membrane, levels)
-    np.testing.assert_array_equal(grad.numpy(), (membrane.numpy() > 0) & (membrane.numpy() < levels))
+    np.testing.assert_array_equal(tensors.spikes.numpy(), expected)
+    spikes = torch.from_numpy(expected).requires_grad_()
+    nn.functional.batch_norm(spikes, None, None, scale, bias, training=True, eps=1e-3).backward(grad)
+    found = unit.backward(grad, tensors, of_membrane=True, of_weight=False)[0]
+    inside = (membrane > 0) & (membrane < levels)
+    assert (found[inside] != 0).all()
+    assert (found[~inside] == 0).all()
+    # The order of sums over seven rows, divided by a deviation.
+    tolerance = 1e-4 if dtype == torch.float32 else 1e-10
+    torch.testing.assert_close(found[inside], spikes.grad[inside], rtol=tolerance, atol=tolerance)
 
 
 def dtype_of(values):
@@ -111,9 +127,9 @@ def dtype_of(values):
 def test_what_is_no_number_stays_none(simd):
     membrane = torch.zeros(40, 20)
     membrane[17, 13] = float("nan")
-    spikes = fire(membrane, 4)
-    assert spikes[17, 13].isnan()
-    assert int(spikes.isnan().sum()) == 1
+    _, tensors = site_by_site(40, 4).forward(membrane, torch.rand(1, 20, 8), torch.ones(8), torch.zeros(8))
+    assert tensors.spikes[17, 13].isnan()
+    assert int(tensors.spikes.isnan().sum()) == 1
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -140,10 +156,6 @@ def test_wrong_input_is_refused_before_any_memory_is_touched():
         normalise_gradient(x[:9].contiguous(), x, of_x, 1e-3, weight)
     with pytest.raises(TypeError, match=r"of_x must hold float64 of shape \(4,\)"):
         normalise(x, Statistics(torch.zeros(3), torch.zeros(4)), 1e-3, weight, weight)
-    with pytest.raises(TypeError, match=r"membrane must be a contiguous torch\.float32"):
-        fire(x.T, 4)
-    with pytest.raises(TypeError, match=r"membrane must have shape \(10, 4\)"):
-        mask_gradient_(x.clone(), x[:3].contiguous(), 4)
     with pytest.raises(TypeError, match=r"float32 or float64 of shape \(N, C\), got torch\.float16"):
         statistics(x.half())
     with pytest.raises(BackendError, match="a table needs rows, and channels between 1 and 65535"):
@@ -153,6 +165,8 @@ def test_wrong_input_is_refused_before_any_memory_is_touched():
     unit, ones = Unit(kernel_map, False, 1e-3, 4), torch.ones(6)
     with pytest.raises(TypeError, match=r"weight must have shape \(1, 4, C_out\), got \(1, 5, 6\)"):
         unit.forward(x[:1], torch.zeros(1, 5, 6), ones, ones)
+    with pytest.raises(TypeError, match=r"membrane must be a contiguous torch\.float32"):
+        unit.forward(x[:1, ::2], torch.zeros(1, 2, 6), ones, ones)
     with pytest.raises(TypeError, match=r"scale must be a contiguous torch\.float32"):
         unit.forward(x[:1], torch.zeros(1, 4, 6), ones.double(), ones)
     with pytest.raises(TypeError, match=r"bias must have shape \(6,\), got \(5,\)"):

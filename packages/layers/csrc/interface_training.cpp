@@ -1,4 +1,4 @@
-// The C interface of training: normalisation, integer neurons, and both with a convolution between them.
+// The C interface of training: normalisation, and neuron, convolution and normalisation in one step.
 #include "interface.h"
 #include "kernel_map.h"
 #include "norm.h"
@@ -68,14 +68,6 @@ void check_unit(const Unit<T>& unit, const KernelMap& map, bool transposed) {
       unit_backward(kernels_of<T>(level), pairs, transposed != 0, *unit, grad, of_sums, of_membrane, of_weight,        \
                     of_scale, of_bias, threads);                                                                       \
     });                                                                                                                \
-  }                                                                                                                    \
-  EXPORT int spikevox_fire_##SUFFIX(int level, const T* membrane, int64_t count, double levels, T* spikes,             \
-                                    int threads) {                                                                     \
-    return guarded([&] { fire_integers(kernels_of<T>(level), membrane, count, levels, spikes, threads); });            \
-  }                                                                                                                    \
-  EXPORT int spikevox_mask_gradient_##SUFFIX(int level, const T* membrane, int64_t count, double levels, T* grad,      \
-                                             int threads) {                                                            \
-    return guarded([&] { mask_gradient(kernels_of<T>(level), membrane, count, levels, grad, threads); });              \
   }
 
 SPIKEVOX_TRAINING(float, f32)

@@ -1,4 +1,4 @@
-"""Batch normalisation, integer spikes, and both with a convolution between them, from the compiled library.
+"""Batch normalisation, and neuron, convolution and normalisation in one step, from the compiled library.
 
 Any number of threads gives the same bits.
 """
@@ -87,25 +87,6 @@ def normalise_gradient(
         *(of_input.data_ptr(), of_weight.data_ptr(), of_bias.data_ptr(), torch.get_num_threads()),
     )
     return of_input, of_weight, of_bias
-
-
-def fire(membrane: Tensor, levels: int) -> Tensor:
-    """Spikes ``floor(clamp(u, 0, levels) + 0.5)`` of a membrane (N, C); NaN stays NaN."""
-    spikes = torch.empty_like(membrane)
-    _call(
-        *("fire", membrane, native.address(membrane, membrane.dtype, "membrane"), membrane.numel(), float(levels)),
-        *(spikes.data_ptr(), torch.get_num_threads()),
-    )
-    return spikes
-
-
-def mask_gradient_(grad: Tensor, membrane: Tensor, levels: int) -> Tensor:
-    """Sets a gradient (N, C) to 0 in place where the membrane is not strictly between 0 and ``levels``."""
-    _call(
-        *("mask_gradient", grad, _address_of_rows(membrane, grad, "membrane"), grad.numel(), float(levels)),
-        *(native.address(grad, grad.dtype, "grad"), torch.get_num_threads()),
-    )
-    return grad
 
 
 class _UnitStructure(ctypes.Structure):

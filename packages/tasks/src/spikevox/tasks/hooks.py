@@ -125,6 +125,13 @@ class TrainingLog(Hook):
             for name, value in scalars.items():
                 self._writer.add_scalar(name, value, step)
 
+    def add_figure(self, name: str, figure: Any, step: int) -> None:
+        """A picture for tensorboard, from another hook."""
+        if self._writer is not None:
+            # Half of matplotlib's resolution: a long training keeps one of each validation.
+            figure.set_dpi(50)
+            self._writer.add_figure(name, figure, step)
+
     def _write(self, record: dict[str, Any]) -> None:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")

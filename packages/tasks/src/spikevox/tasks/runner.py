@@ -11,17 +11,20 @@ from typing import Any
 import torch
 from mmengine.dist import get_rank, get_world_size, is_distributed, is_main_process
 from mmengine.evaluator import Evaluator
+from mmengine.hooks import Hook
 from torch.utils.data import DataLoader
 
 from spikevox.tasks.build import build
 from spikevox.tasks.checkpoint import load_weights, versions
 from spikevox.tasks.config import to_plain
 from spikevox.tasks.datasets.base import VoxelDataset
+from spikevox.tasks.datasets.segmentation import SegmentationDataset
 from spikevox.tasks.distillation import Distillation
 from spikevox.tasks.errors import ConfigError
 from spikevox.tasks.health import FiniteCheck, NeuronHealth, StateReset
 from spikevox.tasks.hooks import LOGGER, ProgressBar, TrainingLog
 from spikevox.tasks.sampler import EpochBatchSampler
+from spikevox.tasks.segmentation.pictures import ValidationPictures
 from spikevox.tasks.spike_rate import SpikeRate
 from spikevox.tasks.training import CHECKPOINT, Runner, TrainLoop
 
@@ -81,7 +84,11 @@ def build_runner(
         optim_wrapper=dict(config["optim_wrapper"]),
         param_scheduler=[dict(s) for s in config.get("param_scheduler", [])],
         default_hooks={"timer": None, "logger": None, "checkpoint": None, "sampler_seed": None},
-        custom_hooks=[FiniteCheck(), StateReset(), NeuronHealth(log), log, progress, *custom_hooks],
+        custom_hooks=[
+            *(FiniteCheck(), StateReset(), NeuronHealth(log), log, progress),
+            *_pictures(config, val, log),
+            *custom_hooks,
+        ],
         launcher="pytorch" if is_distributed() else "none",
         log_level=logging.WARNING,
         randomness=dict(config["randomness"]),
@@ -116,6 +123,16 @@ def _distillation(config: Mapping[str, Any], dataset: VoxelDataset) -> Distillat
     teacher = build(dict(config["model"]))
     load_weights(teacher, options.pop("weights"), describe(config, dataset))
     return Distillation(teacher, **options)
+
+
+def _pictures(config: Mapping[str, Any], val: VoxelDataset | None, log: TrainingLog) -> list[Hook]:
+    """What draws validations of labelled points."""
+    options = {"count": config["val_dataloader"]["pictures"]} if "pictures" in config.get("val_dataloader", {}) else {}
+    if isinstance(val, SegmentationDataset):
+        return [ValidationPictures(log, val, **options)]
+    if options:
+        raise ConfigError(f"val_dataloader.pictures: {type(val).__name__} has no labelled points to draw.")
+    return []
 
 
 def _join_processes() -> None:

@@ -46,7 +46,7 @@ RESERVED = (
 # Sections without a class. The keys that are numbers come with the least value.
 _SECTIONS: dict[str, dict[str, int | None]] = {
     "train_dataloader": {"batch_size": 1, "num_workers": 0, "dataset": None},
-    "val_dataloader": {"batch_size": 1, "dataset": None},
+    "val_dataloader": {"batch_size": 1, "pictures": 0, "dataset": None},
     "test_dataloader": {"batch_size": 1, "fragments": 1, "dataset": None},
     "train_cfg": {"max_epochs": 1, "val_interval": 1},
     "randomness": {"seed": 0, "deterministic": None},
