@@ -87,7 +87,7 @@ def recognise(tensors: Mapping[str, Tensor]) -> Recognised:
         in_channels = tensors[f"{stem}.0.weight"].numel() // (27 * width)
         size = {"classifier": _encoder_size, "segmenter": _unet_size, "voxel8x": _voxel8x_size}[name](tensors, width)
         classes = None if name == "voxel8x" else len(tensors["final.bias"])
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ZeroDivisionError) as error:
         raise ConversionError(
             f"this looks like the {name}, but a tensor that tells its size is missing: {error}."
         ) from error
