@@ -7,10 +7,13 @@ from torch import nn
 
 from oracles import published_keys, published_spconv
 from spikevox.encoding import VoxelGrid, collate, voxelize
-from spikevox.layers import GlobalMeanPool, LayerError, Linear, SparseTensor
+from spikevox.layers import BatchNorm, GlobalMeanPool, LayerError, Linear, SparseTensor, SubmanifoldConv3d
 from spikevox.layers.backbones import Encoder, UNet, Voxel8x
 from spikevox.layers.convert import (
+    PUBLISHED,
     ConversionError,
+    Entry,
+    Published,
     from_published,
     kernel_from_spconv,
     kernel_to_spconv,
@@ -308,6 +311,23 @@ def test_sizes_are_read_from_the_tensors(version):
 def test_other_published_networks_are_called_by_their_name(names, text):
     with pytest.raises(ConversionError, match=text):
         recognise({name: torch.zeros(1) for name in names})
+
+
+def test_a_further_network_is_a_function_and_a_line(monkeypatch):
+    def head(names):
+        yield Entry("shared_conv.0", "shared", "convolution", (3, 3, 1))
+        yield Entry("shared_conv.1", "norm", "norm")
+        yield Entry("heads.hm", "heat", "pointwise")
+
+    monkeypatch.setitem(PUBLISHED, "head", Published("openpcdet", "model_state", "zyx", "dense_head.", head))
+    own = nn.ModuleDict(
+        {"shared": SubmanifoldConv3d(5, 7, kernel_size=(3, 3, 1)), "norm": BatchNorm(7), "heat": Linear(7, 2)}
+    ).state_dict()
+    published = to_published(own, "head").tensors
+    assert published["dense_head.shared_conv.0.weight"].shape == (7, 1, 3, 3, 5)
+    assert published["dense_head.heads.hm.weight"].shape == (2, 1, 1, 1, 7)
+    back = from_published(published, own, "head").tensors
+    assert same({key: back[key] for key in own}, own)
 
 
 def test_wrappers_are_taken_off_only_where_all_names_have_them():

@@ -1,6 +1,7 @@
 """The published networks: what each module is called there and here.
 
-A further network, or a head of one, is a function that yields its modules and a line in ``PUBLISHED``.
+A further network, or a head of one, is a function that yields its modules, and a line in ``PUBLISHED``; how files tell it from
+others stands in ``recognition.py``.
 """
 
 from collections.abc import Callable, Collection, Iterator
