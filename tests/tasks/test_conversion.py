@@ -69,7 +69,7 @@ def test_a_file_goes_there_and_back_bit_for_bit(tmp_path, name, version, prefix)
     report = import_weights(tmp_path / "a.pth", tmp_path / "a.safetensors")
     assert (report.network, report.spconv, report.prefix) == (name, version, prefix)
     assert len(report.matched) == report.total == len(source)
-    back = export_weights(tmp_path / "a.safetensors", tmp_path / "b.pth", source=FRAMEWORK[name])
+    back = export_weights(tmp_path / "a.safetensors", tmp_path / "b.pth", framework=FRAMEWORK[name])
     assert len(back.matched) == len(source)
     result = tensors_of(tmp_path / "b.pth")
     assert sorted(result) == sorted(source)
@@ -115,7 +115,7 @@ def test_an_exported_network_runs_in_spconv_with_the_same_result(tmp_path, name)
     with torch.no_grad():
         call(x)
     save_weights(tmp_path / "a.safetensors", network, {"model": to_plain(OURS[name])})
-    export_weights(tmp_path / "a.safetensors", tmp_path / "a.pth", source=FRAMEWORK[name])
+    export_weights(tmp_path / "a.safetensors", tmp_path / "a.pth", framework=FRAMEWORK[name])
     made = published_spconv.network(name, size="narrow", grid=(18, 24, 30))
     start = len("backbone_3d." if name == "voxel8x" else "backbone.")
     made.load_state_dict({key[start:]: tensor for key, tensor in tensors_of(tmp_path / "a.pth").items()})
@@ -202,7 +202,7 @@ BROKEN = {
     "code": (lambda: {"state_dict": {"a": Harm()}}, CheckpointError, "loading them runs code"),
     "code beside the weights": (lambda: {**published_keys.container("classifier"), "x": Harm()}, CheckpointError, "runs code"),
     "a module": (lambda: nn.Linear(2, 2), CheckpointError, "runs code"),
-    "no container": (lambda: {"weights": {}}, CheckpointError, "no file of Pointcept or OpenPCDet.*holds weights"),
+    "no container": (lambda: {"weights": {}}, CheckpointError, "no file of pointcept or openpcdet.*holds weights"),
     "two containers": (lambda: {"state_dict": {}, "model_state": {}}, CheckpointError, "holds state_dict, model_state"),
     "a list": (lambda: [torch.zeros(1)], CheckpointError, "holds no names"),
     "no tensors": (lambda: {"state_dict": {}}, CheckpointError, "holds no tensors"),
@@ -271,21 +271,21 @@ def test_options_that_do_not_fit_are_told(tmp_path):
         import_weights(tmp_path / "a.pth", tmp_path / "b.pth")
     with pytest.raises(ConversionError, match="holds a classifier, not a segmenter"):
         import_weights(tmp_path / "a.pth", weights, network="segmenter")
-    with pytest.raises(CheckpointError, match="no file of openpcdet: it should hold 'model_state'"):
-        import_weights(tmp_path / "a.pth", weights, source="openpcdet")
+    with pytest.raises(CheckpointError, match="no file of openpcdet: it should hold model_state"):
+        import_weights(tmp_path / "a.pth", weights, framework="openpcdet")
     with pytest.raises(ConfigError, match="unknown network 'bev'"):
         import_weights(tmp_path / "a.pth", weights, network="bev")
     with pytest.raises(ConfigError, match="unknown format 'mmdet'"):
-        import_weights(tmp_path / "a.pth", weights, source="mmdet")
+        import_weights(tmp_path / "a.pth", weights, framework="mmdet")
     import_weights(tmp_path / "a.pth", weights)
     with pytest.raises(ConfigError, match=r"as \.pth or \.pt"):
-        export_weights(weights, tmp_path / "b.safetensors", source="pointcept")
+        export_weights(weights, tmp_path / "b.safetensors", framework="pointcept")
     with pytest.raises(ConfigError, match="a network of pointcept, not of openpcdet"):
-        export_weights(weights, tmp_path / "b.pth", source="openpcdet")
+        export_weights(weights, tmp_path / "b.pth", framework="openpcdet")
     model = to_plain({"type": Encoder, "size": "T", "in_channels": 3})
     save_weights(tmp_path / "n.safetensors", Encoder("T", 3), {"model": model})
     with pytest.raises(ConfigError, match="holds a Encoder, which is none of the published"):
-        export_weights(tmp_path / "n.safetensors", tmp_path / "b.pth", source="pointcept")
+        export_weights(tmp_path / "n.safetensors", tmp_path / "b.pth", framework="pointcept")
     assert not (tmp_path / "b.pth").exists()
 
 
@@ -296,17 +296,17 @@ def test_what_the_published_code_cannot_run_is_not_exported(tmp_path):
     save_weights(tmp_path / "a.safetensors", network, {"model": model})
     assert neuron_facts(network) == ["ILIF(levels=8, decay=0.25)"]
     with pytest.raises(ConfigError, match=r"this one has ILIF\(levels=8, decay=0.25\) in 1"):
-        export_weights(tmp_path / "a.safetensors", tmp_path / "a.pth", source="pointcept")
+        export_weights(tmp_path / "a.safetensors", tmp_path / "a.pth", framework="pointcept")
     backbone = {"type": UNet, "in_channels": 4, "size": "small"}
     model = to_plain({"type": Segmenter, "backbone": backbone, "num_classes": 19})
     save_weights(tmp_path / "b.safetensors", Segmenter(UNet(4, size="small"), 19), {"model": model})
-    report = export_weights(tmp_path / "b.safetensors", tmp_path / "b.pth", source="pointcept", spconv=1)
+    report = export_weights(tmp_path / "b.safetensors", tmp_path / "b.pth", framework="pointcept", spconv=1)
     assert report.spconv == 1
     assert "leaves out the last voxels of an odd extent" in report.notes[0]
     assert tensors_of(tmp_path / "b.pth")["backbone.stem.0.weight"].shape == (3, 3, 3, 4, 16)
     torch.save({"state_dict": Segmenter(UNet(4, size="small"), 19).state_dict(), "facts": "{"}, tmp_path / "c.pth")
     with pytest.raises(ConfigError, match="is the file that is read"):
-        export_weights(tmp_path / "c.pth", tmp_path / "c.pth", source="pointcept")
+        export_weights(tmp_path / "c.pth", tmp_path / "c.pth", framework="pointcept")
 
 
 def test_the_command_prints_the_report_and_exits_with_1_where_it_refuses(tmp_path, capsys):

@@ -105,7 +105,7 @@ def _add_convert_verb(verbs: Any) -> None:
     convert.add_argument("--to", required=True, metavar="OUT", help=".safetensors; .pth with --to-format")
     convert.add_argument("--to-format", choices=["pointcept", "openpcdet"], help="back: what the published code loads")
     convert.add_argument(
-        "--from", dest="source", choices=["auto", "pointcept", "openpcdet"], default="auto", help="whose file it is"
+        "--from", dest="framework", choices=["auto", "pointcept", "openpcdet"], default="auto", help="whose file it is"
     )
     convert.add_argument(
         "--network",
@@ -209,14 +209,14 @@ def _convert(options: argparse.Namespace) -> None:
     from spikevox.tasks.conversion import export_weights, import_weights
 
     if options.to_format:
-        if options.config or options.network != "auto" or options.source != "auto":
+        if options.config or options.network != "auto" or options.framework != "auto":
             raise SpikevoxError("--to-format goes with --spconv alone: the weights themselves tell their network.")
-        report = export_weights(options.file, options.to, source=options.to_format, spconv=options.spconv)
+        report = export_weights(options.file, options.to, framework=options.to_format, spconv=options.spconv)
     else:
         report = import_weights(
             options.file,
             options.to,
-            source=options.source,
+            framework=options.framework,
             network=options.network,
             config=options.config,
             spconv=options.spconv,

@@ -1,7 +1,7 @@
 """Files of published weights into ours and back: checked whole, written whole or not at all."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,10 +57,16 @@ _STAND_INS = [
 ]
 
 
-class _File(NamedTuple):
-    """Content of a published file: its framework, what stood before all names, tensors without that."""
+class PublishedFile(NamedTuple):
+    """Content of a published file.
 
-    source: str
+    Attributes:
+        framework: whose container it is.
+        prefix: what stood before all names.
+        tensors: without it.
+    """
+
+    framework: str
     prefix: str
     tensors: dict[str, Tensor]
 
@@ -69,7 +75,7 @@ def import_weights(
     path: str | Path,
     target: str | Path,
     *,
-    source: str = "auto",
+    framework: str = "auto",
     network: str = "auto",
     config: str | Path | None = None,
     spconv: int | None = None,
@@ -79,7 +85,7 @@ def import_weights(
     Args:
         path: a file of Pointcept (``state_dict``) or OpenPCDet (``model_state``), written by ``torch.save``.
         target: ``.safetensors``.
-        source: ``"pointcept"``, ``"openpcdet"`` or ``"auto"``.
+        framework: ``"pointcept"``, ``"openpcdet"`` or ``"auto"``.
         network: ``"classifier"``, ``"segmenter"``, ``"voxel8x"`` (the 3D backbone of a detector; heads are left out), or
             ``"auto"``, which leaves nothing out.
         config: experiment that the weights are for: its model, voxels and classes stand in the file, and its data has
@@ -97,7 +103,7 @@ def import_weights(
     target = _target(path, target, weights=True)
     if network not in ("auto", *PUBLISHED):
         raise ConfigError(f"unknown network {network!r}; there are auto, {', '.join(PUBLISHED)}.")
-    file = read_published(path, source)
+    file = read_published(path, framework)
     found = _recognised(file, network, path)
     facts, notes = _experiment(found, config)
     model = build(facts.pop("network"))
@@ -113,14 +119,14 @@ def import_weights(
 
 
 def export_weights(
-    path: str | Path, target: str | Path, *, source: str, spconv: int | None = None, prefix: str | None = None
+    path: str | Path, target: str | Path, *, framework: str, spconv: int | None = None, prefix: str | None = None
 ) -> ConversionReport:
     """Weights of ours as a file that the published code loads.
 
     Args:
         path: weights or checkpoint of a Classifier, a Segmenter or a Voxel8x.
         target: the file.
-        source: ``"pointcept"`` or ``"openpcdet"``.
+        framework: ``"pointcept"`` or ``"openpcdet"``.
         spconv: 1 or 2; by default what the weights came from, 2 where they were trained here.
         prefix: put before every name; by default what the weights came with, or what the framework writes.
 
@@ -138,42 +144,44 @@ def export_weights(
         raise ConfigError(f"{path} holds a {type(network).__name__}, which is none of the published networks.")
     name = KINDS[type(network)]
     _check_neurons(network, str(path))
-    if source != PUBLISHED[name].source:
-        raise ConfigError(f"{path} holds a {name}, which is a network of {PUBLISHED[name].source}, not of {source}.")
+    if framework != PUBLISHED[name].framework:
+        raise ConfigError(
+            f"{path} holds a {name}, which is a network of {PUBLISHED[name].framework}, not of {framework}."
+        )
     origin = facts.get("published", {})
     if prefix is None:
-        prefix = origin.get("prefix", _PREFIXES[source])
+        prefix = origin.get("prefix", _PREFIXES[framework])
     version = spconv or origin.get("spconv", 2)
     conversion = _named(path, lambda: to_published(network.state_dict(), name, prefix=prefix, spconv=version))
     conversion.report.notes += _edge_note(network)
     buffer = io.BytesIO()
-    torch.save({CONTAINERS[source]: conversion.tensors}, buffer)
+    torch.save({CONTAINERS[framework]: conversion.tensors}, buffer)
     write_atomically(target, buffer.getvalue())
     return conversion.report
 
 
-def read_published(path: str | Path, source: str = "auto") -> _File:
+def read_published(path: str | Path, framework: str = "auto") -> PublishedFile:
     """Tensors of a published file, without what wrappers put before their names.
 
     Raises:
         CheckpointError: a file that is missing, truncated, of another form, or would run code.
+        ConfigError: an unknown framework.
     """
-    if source not in ("auto", *CONTAINERS):
-        raise ConfigError(f"unknown format {source!r}; there are auto, {', '.join(CONTAINERS)}.")
+    if framework not in ("auto", *CONTAINERS):
+        raise ConfigError(f"unknown format {framework!r}; there are auto, {', '.join(CONTAINERS)}.")
     content = read_plain(path, stand_ins=_STAND_INS)
     keys = [str(key) for key in content] if isinstance(content, Mapping) else []
-    held = [name for name, key in CONTAINERS.items() if key in keys]
-    wanted = held if source == "auto" else [source]
-    if len(wanted) != 1 or wanted[0] not in held:
+    wanted = list(CONTAINERS) if framework == "auto" else [framework]
+    held = [name for name in wanted if CONTAINERS[name] in keys]
+    if len(held) != 1:
         raise CheckpointError(
-            f"{path} is no file of {'Pointcept or OpenPCDet' if source == 'auto' else source}: it should hold "
-            f"{' or '.join(repr(CONTAINERS[n]) for n in ([source] if source != 'auto' else CONTAINERS))} and holds "
-            f"{', '.join(keys[:5]) or 'no names'}."
+            f"{path} is no file of {' or '.join(wanted)}: it should hold {' or '.join(CONTAINERS[name] for name in wanted)} "
+            f"and holds {', '.join(keys[:5]) or 'no names'}."
         )
-    tensors = content[CONTAINERS[wanted[0]]]
+    tensors = content[CONTAINERS[held[0]]]
     _check_tensors(tensors, str(path))
     prefix = strip_wrappers(tensors)
-    return _File(wanted[0], prefix, {name[len(prefix) :]: tensor.detach() for name, tensor in tensors.items()})
+    return PublishedFile(held[0], prefix, {name[len(prefix) :]: tensor.detach() for name, tensor in tensors.items()})
 
 
 def _check_tensors(tensors: Any, path: str) -> None:
@@ -191,22 +199,22 @@ def _check_tensors(tensors: Any, path: str) -> None:
             )
 
 
-def _recognised(file: _File, network: str, path: str | Path) -> Recognised:
+def _recognised(file: PublishedFile, network: str, path: str | Path) -> Recognised:
     found = _named(path, lambda: recognise(file.tensors))
     if network not in ("auto", found.name):
         raise ConversionError(f"{path} holds a {found.name}, not a {network}.")
-    if PUBLISHED[found.name].source != file.source:
-        raise ConversionError(f"{path} is a file of {file.source}, but its names are those of another framework.")
+    if PUBLISHED[found.name].framework != file.framework:
+        raise ConversionError(f"{path} is a file of {file.framework}, but its names are those of another framework.")
     return found
 
 
-def _named(path: str | Path, convert: Any) -> Any:
+def _named(path: str | Path, convert: Callable[[], Any]) -> Any:
     """The file's name in front of what goes wrong with its tensors."""
     try:
         return convert()
     except ConversionError as error:
         report = error.report
-        heads = report is not None and report.source == "openpcdet" and report.unexpected
+        heads = report is not None and report.framework == "openpcdet" and report.unexpected
         advice = (
             "\nA detector's heads are not here yet: --network voxel8x converts the 3D backbone alone." if heads else ""
         )

@@ -55,7 +55,7 @@ def from_published(
     published = _published(name, spconv)
     entries = list(published.entries(own))
     version = spconv or _version(tensors, own, published, entries)
-    report = ConversionReport(name, published.source, version, prefix, len(own))
+    report = ConversionReport(name, published.framework, version, prefix, len(own))
     result: dict[str, Tensor] = {}
     known = set()
     for entry in entries:
@@ -91,7 +91,7 @@ def to_published(tensors: Mapping[str, Tensor], name: str, *, prefix: str = "", 
         LayerError: an unknown name or version.
     """
     published = _published(name, spconv)
-    report = ConversionReport(name, published.source, spconv, prefix, len(tensors))
+    report = ConversionReport(name, published.framework, spconv, prefix, len(tensors))
     result: dict[str, Tensor] = {}
     known = set()
     for entry in published.entries(tensors):

@@ -46,14 +46,14 @@ class Published:
     """A network as the published code stores it.
 
     Attributes:
-        source: framework whose container it is.
+        framework: whose container it is.
         container: key of the container under which the tensors are.
         axes: what the sides of its kernels run along.
         part: what stands before all names of the table.
         entries: the modules, from the names of our network's tensors.
     """
 
-    source: Literal["pointcept", "openpcdet"]
+    framework: Literal["pointcept", "openpcdet"]
     container: str
     axes: Axes
     part: str

@@ -11,7 +11,7 @@ class ConversionReport:
 
     Attributes:
         network: which network it is.
-        source: framework of the other side.
+        framework: whose code has the network on the other side.
         spconv: major version of spconv whose order of kernels the other side has.
         prefix: what stands before every name on the other side.
         total: tensors that the network has.
@@ -25,7 +25,7 @@ class ConversionReport:
     """
 
     network: str
-    source: str
+    framework: str
     spconv: int
     prefix: str
     total: int
@@ -52,7 +52,7 @@ class ConversionReport:
             "left out": self.left_out,
         }
         lines = [
-            f"{self.network} of {self.source}, kernels of spconv {self.spconv}, prefix {self.prefix!r}",
+            f"{self.network} of {self.framework}, kernels of spconv {self.spconv}, prefix {self.prefix!r}",
             f"  matched     {len(self.matched)} of {self.total} tensors",
         ]
         for name, found in rows.items():
