@@ -24,11 +24,7 @@ from spikevox.tasks.datasets.semantickitti_label import CLASS_NAMES
 from spikevox.tasks.predictor import load_described
 from spikevox.tasks.segmentation import Segmenter
 
-SMALL = {
-    "classifier": {},
-    "segmenter": {"width": 16, "enc": (32, 64, 64, 64), "dec": (64,) * 4, "blocks": 1},
-    "voxel8x": {"stages": (32, 32, 64), "out": 64, "blocks": 1},
-}
+SMALL = published_keys.NARROW
 FRAMEWORK = {"classifier": "pointcept", "segmenter": "pointcept", "voxel8x": "openpcdet"}
 TINY = str(Path(__file__).resolve().parent.parent / "robustness" / "tiny.py")
 spconv = pytest.mark.skipif(bool(published_spconv.reason_absent()), reason=published_spconv.reason_absent())
