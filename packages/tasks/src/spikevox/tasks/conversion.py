@@ -148,9 +148,11 @@ def export_weights(
         raise ConfigError(
             f"{path} holds a {name}, which is a network of {PUBLISHED[name].framework}, not of {framework}."
         )
-    origin = facts.get("published", {})
+    # Absent in weights that were trained here.
+    origin = facts.get("published")
+    origin = origin if isinstance(origin, dict) else {}
     if prefix is None:
-        prefix = origin.get("prefix", _PREFIXES[framework])
+        prefix = str(origin.get("prefix", _PREFIXES[framework]))
     version = spconv or origin.get("spconv", 2)
     conversion = _named(path, lambda: to_published(network.state_dict(), name, prefix=prefix, spconv=version))
     conversion.report.notes += _edge_note(network)
