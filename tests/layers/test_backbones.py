@@ -6,7 +6,8 @@ from torch import nn
 
 from spikevox.layers import ILIF, FiringMonitor, Linear, SparseTensor
 from spikevox.layers.backbones import UNET_SIZES, VOXEL8X_SIZES, UNet, Voxel8x
-from spikevox.layers.errors import LayerError
+from spikevox.layers.errors import GraphError, LayerError
+from spikevox.layers.graph import record
 
 
 def scan(channels=4, count=600, extent=(48, 40, 20), batch_size=2, dtype=torch.float32):
@@ -89,6 +90,19 @@ def test_a_grid_bounds_the_sites_as_dense_convolutions_do():
     assert shapes == [21 * 20 * 21, 11 * 10 * 11, 6 * 5 * 6, 6 * 5 * 2]
     assert result.spikes.coordinates.amax(dim=0).tolist() == [0, 40, 32, 16]
     assert len(free.eval()(x).membranes[0]) > shapes[0]
+
+
+def test_a_unet_on_the_grid_of_its_input_is_one_on_a_grid_of_that_extent():
+    x = scan(extent=(47, 39, 19))
+    networks = [UNet(4, size="small", grid=grid) for grid in ("input", (47, 39, 19), (48, 48, 32), None)]
+    for other in networks[1:]:
+        other.load_state_dict(firing(networks[0], x).state_dict())
+    bounded, same, wide, free = (n.eval()(x).features for n in networks)
+    assert torch.equal(bounded, same)
+    assert torch.equal(wide, free)
+    assert not torch.equal(bounded, free)
+    with pytest.raises(GraphError, match=r"down\.0\.0\.conv.*grid of fixed extent"):
+        record(networks[0])
 
 
 def test_a_sample_gets_what_it_gets_alone():

@@ -47,6 +47,40 @@ def test_extent_drops_the_last_layer_on_an_odd_extent():
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_the_extent_of_the_input_is_that_of_its_batch_also_for_layers_behind(backend):
+    """Extents 11, 6, 5 become 5, 3, 2 and 2, 1, 1, though no site is left where the second would begin to count."""
+    rows = torch.tensor([[0, 0, 0, 0], [0, 10, 0, 0], [1, 7, 5, 4], [1, 3, 3, 3]])
+    x = SparseTensor(torch.ones(4, 1), rows, batch_size=2, backend=backend)
+    down = SparseConv3d(1, 1, kernel_size=2, stride=2, extent="input")
+    y = down(x)
+    assert x.sites.extent == (11, 6, 5)
+    assert y.sites.extent == (5, 3, 2)
+    assert y.coordinates.tolist() == [[0, 0, 0, 0], [1, 2, 2, 2]]
+    z = down(y)
+    assert z.sites.extent == (2, 1, 1)
+    assert z.coordinates.tolist() == [[0, 0, 0, 0], [1, 0, 0, 0]]
+    overlapping = SparseConv3d(1, 1, kernel_size=3, stride=2, padding=0, extent="input")(x)
+    assert overlapping.sites.extent == (5, 2, 2)
+    assert SparseConv3d(1, 1, kernel_size=2, stride=2)(y).sites.extent == (2, 1, 1)
+
+
+def test_a_convolution_of_stride_one_that_leads_back_keeps_its_extent():
+    x = grid((4, 4, 4))
+    wide = SparseConv3d(2, 2, kernel_size=3, stride=1)(x)
+    again = SparseConv3d(2, 2, kernel_size=3, stride=1, extent=(4, 4, 4))(wide)
+    assert again.sites is x.sites
+    assert x.sites.extent == (4, 4, 4)
+
+
+def test_an_extent_of_the_input_needs_sites_from_zero_on():
+    x = SparseTensor(torch.ones(1, 2), torch.tensor([[0, -1, 0, 0]]), batch_size=1)
+    with pytest.raises(LayerError, match=r"counts sites from zero on, and these begin at \(-1, 0, 0\)"):
+        SparseConv3d(2, 2, kernel_size=2, stride=2, extent="input")(x)
+    with pytest.raises(LayerError, match="'input' or None, got 'auto'"):
+        SparseConv3d(2, 2, kernel_size=2, stride=2, extent="auto")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_results_do_not_depend_on_the_order_of_rows(backend):
     generator = torch.Generator().manual_seed(3)
     coordinates = torch.unique(torch.randint(0, 6, (80, 4), generator=generator), dim=0)

@@ -1,12 +1,12 @@
 """Blocks with shortcuts between membranes: every convolution after the first reads spikes (E-3DSNN)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
 
-from spikevox.layers.conv import SparseConv3d, SparseInverseConv3d, SubmanifoldConv3d
+from spikevox.layers.conv import Extent, SparseConv3d, SparseInverseConv3d, SubmanifoldConv3d
 from spikevox.layers.joining import concatenate
 from spikevox.layers.linear import Linear
 from spikevox.layers.neurons.registry import build_neuron
@@ -87,7 +87,7 @@ class Down(nn.Module):
         *,
         kernel_size: int = 2,
         stride: int = 2,
-        extent: Sequence[int] | None = None,
+        extent: Extent = None,
         parts: Parts | None = None,
     ) -> None:
         super().__init__()

@@ -11,12 +11,26 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from spikevox.layers.backends.geometry import KernelGeometry, default_padding, triple
+from spikevox.layers.backends.geometry import KernelGeometry, Triple, default_padding, triple
 from spikevox.layers.coordinates import Sites
 from spikevox.layers.errors import LayerError
 from spikevox.layers.sparse_tensor import SparseTensor, adopt
 
 Whole = int | Sequence[int]
+Extent = Sequence[int] | Literal["input"] | None
+
+
+def checked_extent(extent: Extent, name: str) -> Triple | Literal["input"] | None:
+    """The extent of a grid as three numbers, ``"input"`` or ``None``.
+
+    Raises:
+        LayerError: it is none of these.
+    """
+    if extent is None or extent == "input":
+        return extent
+    if isinstance(extent, str):
+        raise LayerError(f"{name} must be three whole numbers (x, y, z), 'input' or None, got {extent!r}.")
+    return triple(extent, name)
 
 
 class SparseConvolution(nn.Module):
@@ -168,7 +182,9 @@ class SparseConv3d(SparseConvolution):
         sites: ``"covered"``: every site that a dense convolution would touch; ``"stride"``:
             ``floor(coordinate / stride)``, as MinkowskiEngine does.
         extent: the input's number of sites along x, y, z; output sites that a dense convolution over
-            ``[0, extent)`` would not have are left out. By default the grid has no bounds.
+            ``[0, extent)`` would not have are left out. By default the grid has no bounds. ``"input"``: the grid that
+            the batch spans from zero on, as networks of spconv are often called; what a sample gets then depends on
+            the others of its batch. It is there for weights that were trained so, see :mod:`spikevox.layers.convert`.
 
     Weights start uniform within ``1 / sqrt(K * in_channels)`` (MinkowskiEngine's default).
     """
@@ -185,7 +201,7 @@ class SparseConv3d(SparseConvolution):
         groups: int = 1,
         bias: bool = False,
         sites: Literal["covered", "stride"] = "covered",
-        extent: Sequence[int] | None = None,
+        extent: Extent = None,
     ) -> None:
         kernel, spread = triple(kernel_size, "kernel_size"), triple(dilation, "dilation")
         border = default_padding(kernel, spread) if padding is None else triple(padding, "padding", least=0)
@@ -194,11 +210,12 @@ class SparseConv3d(SparseConvolution):
         geometry = KernelGeometry(kernel, triple(stride, "stride"), border, spread)
         super().__init__(in_channels, out_channels, geometry, groups, bias)
         self.sites = sites
-        self.extent = None if extent is None else triple(extent, "extent")
+        self.extent = checked_extent(extent, "extent")
 
     def output_sites(self, x: SparseTensor) -> Sites:
         """Sites at the tensor stride of ``x`` times the layer's."""
-        return x.maps.strided(x.sites, self.geometry, mode=self.sites, extent=self.extent)
+        extent = x.sites.extent if self.extent == "input" else self.extent
+        return x.maps.strided(x.sites, self.geometry, mode=self.sites, extent=extent)
 
     def forward(self, x: Any) -> Any:
         """Features (N_out, out_channels) on the output sites."""

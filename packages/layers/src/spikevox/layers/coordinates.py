@@ -11,7 +11,7 @@ from spikevox.layers.backends.compiled import CompiledEngine
 from spikevox.layers.backends.geometry import KernelGeometry, Triple
 from spikevox.layers.backends.site_table import Box, bounding_box
 from spikevox.layers.errors import LayerError
-from spikevox.layers.output_sites import output_steps
+from spikevox.layers.output_sites import dense_extent, output_steps
 from spikevox.layers.row_sum import row_counts
 
 COORDINATE_LIMIT = 2**30
@@ -40,6 +40,7 @@ class Sites:
         self.handle = handle
         self.finer: list[Sites] = []
         self._box = box
+        self._origin: tuple[Sites, KernelGeometry, Triple | None] | None = None
         self._batch_index: Tensor | None = None
         self._sample_sizes: Tensor | None = None
 
@@ -66,6 +67,34 @@ class Sites:
         if self._box is None:
             self._box = bounding_box(self.coordinates)
         return self._box
+
+    @property
+    def extent(self) -> Triple:
+        """Sites along x, y, z of the dense grid: the input's from zero to its farthest site, then what convolutions make of it.
+
+        Raises:
+            LayerError: an input with negative coordinates, which lie on no grid that starts at zero.
+        """
+        if self._origin is not None:
+            parent, geometry, extent = self._origin
+            return dense_extent(geometry, parent.extent if extent is None else extent)
+        lower, upper = self.box
+        if min(lower[1:]) < 0:
+            raise LayerError(
+                f"extent='input' counts sites from zero on, and these begin at {tuple(lower[1:])}: voxelise with "
+                "origin='minimum', or with a range that begins where the points do."
+            )
+        x, y, z = (u // s + 1 for u, s in zip(upper[1:], self.tensor_stride, strict=True))
+        return x, y, z
+
+    def derive_from(self, parent: "Sites", geometry: KernelGeometry, extent: Triple | None) -> None:
+        """Notes the convolution, and the bounds of its input, that led here first."""
+        ancestor: Sites | None = parent
+        while ancestor is not None and ancestor is not self:
+            ancestor = None if ancestor._origin is None else ancestor._origin[0]
+        # A convolution of stride 1 can lead back to sites that it came from.
+        if self._origin is None and ancestor is None:
+            self._origin = (parent, geometry, extent)
 
     def finer_by(self, stride: Triple) -> "Sites":
         """The set ``stride`` times finer that this one was derived from.
@@ -133,6 +162,7 @@ class CoordinateMaps:
         name = (id(sites), (geometry, mode, extent))
         if name not in self._derived:
             result = self._derive(sites, geometry, mode, extent)
+            result.derive_from(sites, geometry, extent)
             if not any(finer is sites for finer in result.finer):
                 result.finer.append(sites)
             self._derived[name] = result

@@ -202,6 +202,11 @@ class _Recorder(TorchFunctionMode):
             like = kwargs.get("like", args[1] if len(args) > 1 else None)
             sites = self._finer(module, sites) if like is None else self.nodes[self._node_of(like)].sites
         elif isinstance(module, SparseConv3d):
+            if module.extent == "input":
+                raise GraphError(
+                    f"{self._place}: extent='input' makes the output sites depend on how far a batch reaches, which is not "
+                    "known before it is there: build the network with a grid of fixed extent."
+                )
             sites = self._coarser(sites, module.geometry, module.sites == "stride", module.extent)
         elif isinstance(module, LocalPool3d):
             sites = self._coarser(sites, module.geometry, False, None)

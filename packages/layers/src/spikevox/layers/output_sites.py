@@ -47,12 +47,13 @@ def output_steps(
         CoordinateRangeError: a box too large to be addressed.
     """
     axes = []
+    count = None if extent is None else dense_extent(geometry, extent)
     for axis in range(3):
         scale = tensor_stride[axis]
         index = torch.div(coordinates[:, axis + 1].to(torch.int64), scale, rounding_mode="floor")
         known = _Axis(index, None, box.lower[axis + 1] // scale, box.upper[axis + 1] // scale)
         found = _floored(known, geometry.stride[axis]) if floor else _covered(known, geometry, axis)
-        axes.append(found if extent is None else _clipped(found, _dense_outputs(geometry, axis, extent[axis])))
+        axes.append(found if count is None else _clipped(found, count[axis]))
     outputs = Box((box.lower[0], *(a.lower for a in axes)), (box.upper[0], *(a.upper for a in axes)))
     packing = KeyPacking(outputs)
     keys = packing.pack([coordinates[:, 0], *(a.position for a in axes)])
@@ -82,9 +83,13 @@ def _covered(inputs: _Axis, geometry: KernelGeometry, axis: int) -> _Axis:
     return _Axis(torch.div(moved, stride, rounding_mode="floor"), moved % stride == 0, lower, upper)
 
 
-def _dense_outputs(geometry: KernelGeometry, axis: int, size: int) -> int:
-    reach = geometry.dilation[axis] * (geometry.kernel_size[axis] - 1) + 1
-    return (size + 2 * geometry.padding[axis] - reach) // geometry.stride[axis] + 1
+def dense_extent(geometry: KernelGeometry, extent: Triple) -> Triple:
+    """Number of sites along x, y, z that a dense convolution makes of ``extent``; none below 0."""
+    x, y, z = (
+        max(0, (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1)
+        for size, kernel, stride, padding, dilation in zip(extent, *geometry, strict=True)
+    )
+    return x, y, z
 
 
 def _clipped(outputs: _Axis, count: int) -> _Axis:

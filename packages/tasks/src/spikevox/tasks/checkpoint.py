@@ -3,7 +3,7 @@
 import io
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -35,19 +35,34 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     Raises:
         CheckpointError: a file that is missing, truncated, or holds more than plain types.
     """
+    content = read_plain(path)
+    if not isinstance(content, dict) or "state_dict" not in content:
+        raise CheckpointError(f"{path} holds no 'state_dict'; it is no checkpoint of spikevox.")
+    return content
+
+
+def read_plain(path: str | Path, *, stand_ins: Sequence[tuple[Any, str]] = ()) -> Any:
+    """What ``torch.save`` stored, without running any code that it may hold.
+
+    Args:
+        path: the file.
+        stand_ins: classes that take the place of others, with the full names of those.
+
+    Raises:
+        CheckpointError: a file that is missing, truncated, or holds more than plain types.
+    """
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"{path} is not there.")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(list(stand_ins)):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
-            f"{path} cannot be read as a checkpoint ({str(error).splitlines()[0]}). It is truncated, or holds objects "
+            f"{path} cannot be read as a checkpoint ({reason}). It is truncated, or holds objects "
             "that are no plain tensors, numbers and strings; such files are refused, as loading them runs code."
         ) from error
-    if not isinstance(content, dict) or "state_dict" not in content:
-        raise CheckpointError(f"{path} holds no 'state_dict'; it is no checkpoint of spikevox.")
-    return content
 
 
 def versions() -> dict[str, str]:

@@ -89,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--out", required=True, help="folder for predictions.json; for labels and pictures of points")
     baseline = _verb(verbs, "baseline", _baseline, "score of a random forest on the same data", config=True)
     baseline.add_argument("--json", help="file for the figures")
+    _add_convert_verb(verbs)
     _verb(verbs, "config", _config, "print all that an experiment would run", config=True)
     data = verbs.add_parser("data", help="look after data", description="look after data")
     _add_data_verbs(data.add_subparsers(dest="action", required=True, metavar="ACTION"))
@@ -96,6 +97,24 @@ def _parser() -> argparse.ArgumentParser:
     apps.add_argument("words", nargs="*", metavar="copy NAME DIR")
     _verb(verbs, "doctor", _doctor, "say what is missing and how to install it")
     return parser
+
+
+def _add_convert_verb(verbs: Any) -> None:
+    convert = _verb(verbs, "convert", _convert, "weights of published networks of spconv into ours, or back")
+    convert.add_argument("file", help="file of Pointcept or OpenPCDet; weights of ours with --to-format")
+    convert.add_argument("--to", required=True, metavar="OUT", help=".safetensors; .pth with --to-format")
+    convert.add_argument("--to-format", choices=["pointcept", "openpcdet"], help="back: what the published code loads")
+    convert.add_argument(
+        "--from", dest="framework", choices=["auto", "pointcept", "openpcdet"], default="auto", help="whose file it is"
+    )
+    convert.add_argument(
+        "--network",
+        choices=["auto", "classifier", "segmenter", "voxel8x"],
+        default="auto",
+        help="voxel8x: the 3D backbone of a detector alone, without its heads",
+    )
+    convert.add_argument("--config", help="experiment that the weights are for, by default the published one")
+    convert.add_argument("--spconv", type=int, choices=[1, 2], help="order of the kernels, by default what shapes tell")
 
 
 def _add_data_verbs(verbs: Any) -> None:
@@ -184,6 +203,26 @@ def _baseline(options: argparse.Namespace) -> None:
     print(result.table())
     if options.json:
         _write_json(options.json, result._asdict())
+
+
+def _convert(options: argparse.Namespace) -> None:
+    from spikevox.tasks.conversion import export_weights, import_weights
+
+    if options.to_format:
+        if options.config or options.network != "auto" or options.framework != "auto":
+            raise SpikevoxError("--to-format goes with --spconv alone: the weights themselves tell their network.")
+        report = export_weights(options.file, options.to, framework=options.to_format, spconv=options.spconv)
+    else:
+        report = import_weights(
+            options.file,
+            options.to,
+            framework=options.framework,
+            network=options.network,
+            config=options.config,
+            spconv=options.spconv,
+        )
+    print(report)
+    print(f"written: {options.to}")
 
 
 def _config(options: argparse.Namespace) -> None:

@@ -1,5 +1,6 @@
 """Inference from Python: a weights file is enough, it tells the network and how to make voxels."""
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,8 @@ from spikevox.tasks.checkpoint import check_facts, load_strictly, neuron_facts, 
 from spikevox.tasks.datasets.base import PointPipeline
 from spikevox.tasks.errors import CheckpointError
 from spikevox.tasks.segmentation import PointSegmenter, Segmenter
+
+_NEEDED = ("model", "voxels", "class_names")
 
 
 class Prediction(NamedTuple):
@@ -80,7 +83,7 @@ def load_predictor(weights: str | Path) -> Predictor:
     Raises:
         CheckpointError: a file that is damaged, foreign, or names anything but networks of spikevox; or one of points.
     """
-    network, facts = _load(weights)
+    network, facts = load_described(weights, needed=_NEEDED)
     if isinstance(network, Segmenter):
         raise CheckpointError(f"{weights} holds a network that labels points: use load_segmenter.")
     return Predictor(network, facts)
@@ -97,16 +100,26 @@ def load_segmenter(weights: str | Path, **options: Any) -> PointSegmenter:
         CheckpointError: a file that is damaged, foreign, or names anything but networks of spikevox; or a classifier's.
         ConfigError: an option out of its range.
     """
-    network, facts = _load(weights)
+    network, facts = load_described(weights, needed=_NEEDED)
     if not isinstance(network, Segmenter):
         raise CheckpointError(f"{weights} holds a network that classifies whole clouds: use load_predictor.")
     return PointSegmenter(network, facts["voxels"], class_names=facts["class_names"], **options)
 
 
-def _load(weights: str | Path) -> tuple[torch.nn.Module, dict[str, Any]]:
-    """Network and description of a weights file."""
+def load_described(
+    weights: str | Path, *, needed: Sequence[str] = ("model",)
+) -> tuple[torch.nn.Module, dict[str, Any]]:
+    """Network and description of a weights file, whatever the network is for.
+
+    Args:
+        weights: the file.
+        needed: what the description has to tell.
+
+    Raises:
+        CheckpointError: a file that is damaged, foreign, does not tell that, or names anything but networks of spikevox.
+    """
     tensors, facts = read_weights(weights)
-    absent = [key for key in ("model", "voxels", "class_names") if key not in facts]
+    absent = [key for key in needed if key not in facts]
     if absent:
         raise CheckpointError(f"{weights} does not tell its {', '.join(absent)}: it cannot be used without its config.")
     network = build(_resolve(facts["model"], str(weights)))

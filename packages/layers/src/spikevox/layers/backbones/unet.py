@@ -7,7 +7,9 @@ from torch import nn
 
 from spikevox.layers.backbones.backbone import Backbone
 from spikevox.layers.blocks import BasicBlock, Down, Up
+from spikevox.layers.conv import Extent, checked_extent
 from spikevox.layers.errors import LayerError
+from spikevox.layers.output_sites import dense_extent
 from spikevox.layers.stem import SpikeVoxelStem
 
 
@@ -33,6 +35,9 @@ class UNet(Backbone):
         in_channels: columns of the voxel features.
         size: ``"base"``, the published one (20,049,683 parameters with 4 inputs and a 19-class linear head), or
             ``"small"`` (about a fifteenth of that, for CPUs).
+        grid: sites of the input along x, y, z; coarse sites that dense convolutions over this grid would not have are
+            left out: on an odd extent the last layer of voxels. ``"input"``: the grid that the batch spans from zero on,
+            for weights of the published code, which was trained so. By default the grid has no bounds.
         **options: see :class:`Backbone`.
 
     Attributes:
@@ -51,6 +56,7 @@ class UNet(Backbone):
         in_channels: int,
         *,
         size: str = "base",
+        grid: Extent = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -62,12 +68,14 @@ class UNet(Backbone):
         self.in_channels = in_channels
         self.out_channels = shape.decoder[-1]
         self.stem = SpikeVoxelStem(in_channels, shape.stem, parts=parts)
-        self.down = nn.ModuleList(
-            nn.Sequential(
-                Down(previous, current, parts=parts), *(BasicBlock(current, parts=parts) for _ in range(shape.blocks))
-            )
-            for previous, current in pairwise((shape.stem, *shape.encoder))
-        )
+        extent = checked_extent(grid, "grid")
+        stages = []
+        for previous, current in pairwise((shape.stem, *shape.encoder)):
+            down = Down(previous, current, extent=extent, parts=parts)
+            stages.append(nn.Sequential(down, *(BasicBlock(current, parts=parts) for _ in range(shape.blocks))))
+            if extent is not None and extent != "input":
+                extent = dense_extent(down.conv.geometry, extent)
+        self.down = nn.ModuleList(stages)
         skips = (*shape.encoder[-2::-1], shape.stem)
         inputs = (shape.encoder[-1], *shape.decoder)
         self.up = nn.ModuleList(
