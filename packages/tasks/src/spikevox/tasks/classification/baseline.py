@@ -1,7 +1,7 @@
 """The classical yardstick: a forest on hand-made features of the same points."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,10 @@ class Baseline(NamedTuple):
     features: str
     validation: dict[str, float]
     accuracy: float
+
+    def figures(self) -> dict[str, Any]:
+        """Figures as JSON types."""
+        return self._asdict()
 
     def table(self) -> str:
         """Figures as text."""
