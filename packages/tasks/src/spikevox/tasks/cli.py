@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("weights")
     predict.add_argument("paths", nargs="*", help="cloud files or folders; the test split by default")
     predict.add_argument("--out", required=True, help="folder for predictions.json; for labels and pictures of points")
-    baseline = _verb(verbs, "baseline", _baseline, "scores of what needs no network, such as a random forest", config=True)
+    baseline = _verb(verbs, "baseline", _baseline, "score of what needs no network on the same data", config=True)
     baseline.add_argument("--json", help="file for the figures")
     _add_convert_verb(verbs)
     _verb(verbs, "config", _config, "print all that an experiment would run", config=True)

@@ -14,7 +14,6 @@ from spikevox.tasks.checkpoint import versions
 from spikevox.tasks.datasets.frame import LidarFrame
 from spikevox.tasks.datasets.points import read_points
 from spikevox.tasks.datasets.segmentation import SegmentationDataset
-from spikevox.tasks.errors import ConfigError
 from spikevox.tasks.segmentation.baseline import PointBaseline, point_forest
 from spikevox.tasks.segmentation.inference import PointSegmenter, most_likely
 from spikevox.tasks.segmentation.memory import copy_nearest

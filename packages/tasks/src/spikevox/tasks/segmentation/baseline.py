@@ -173,7 +173,9 @@ def point_forest(
     known, chooses = _clouds(train), [] if validation is None else _clouds(validation)
     if validation is None:
         if len(known) < 2:
-            raise ConfigError("the forest's features are chosen on training clouds held out: there must be two or more.")
+            raise ConfigError(
+                "the forest's features are chosen on training clouds held out: there must be two or more."
+            )
         last = max(1, len(known) // 5)
         known, chooses = known[:-last], known[-last:]
     classes = len(train.class_names)
