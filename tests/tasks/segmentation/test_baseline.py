@@ -70,19 +70,26 @@ def test_the_command_prints_what_needs_no_network(monkeypatch, tmp_path, capsys)
     config = experiment(count=2)
     del config["val_dataloader"]
     monkeypatch.setattr(cli, "_load", lambda options: config)
-    assert cli.main(["baseline", "toy.py", "--json", str(tmp_path / "b.json")]) == 0
+    assert cli.main(["baseline", "toy.py", "--trees", "20", "--json", str(tmp_path / "b.json")]) == 0
     figures = json.loads((tmp_path / "b.json").read_text())
     forest, memory = figures["forest"], figures["memory"]["frame"]
     assert list(forest["iou"]) == ["box", "ground", "wall"]
     text = capsys.readouterr().out
-    assert f"forest of 500 trees on {forest['features']}: mIoU {forest['miou']:.4f}, accuracy" in text
+    assert f"forest of 20 trees on {forest['features']}: mIoU {forest['miou']:.4f}, accuracy" in text
     assert f"training point, in the frame's own coordinates: mIoU {memory['miou']:.4f}, accuracy" in text
+
+
+@pytest.mark.parametrize("trees", ["0", "many"])
+def test_a_forest_has_trees(capsys, trees):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["baseline", "toy.py", "--trees", trees])
+    assert f"must be a whole number of at least 1, got '{trees}'" in capsys.readouterr().err
 
 
 def test_both_yardsticks_learn_from_training_and_validation(monkeypatch):
     config = experiment(count=2)
     seen = []
-    monkeypatch.setattr(segmentation_session, "point_forest", lambda *splits: seen.extend(splits))
+    monkeypatch.setattr(segmentation_session, "point_forest", lambda *splits, trees: seen.extend(splits))
     monkeypatch.setattr(segmentation_session, "copy_nearest", lambda train, test: seen.extend([*train, test]))
     segmentation_session.baseline(config)
     assert [data.split for data in seen] == ["train", "val", "test"] * 2

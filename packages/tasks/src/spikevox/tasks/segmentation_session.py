@@ -153,7 +153,7 @@ def _draw(target: Path, frame: LidarFrame, classes: NDArray[np.int64], dataset: 
     write_ply(target.with_name(target.name + ".ply"), xyz, point_colours(classes, len(names)), classes)
 
 
-def baseline(config: Mapping[str, Any]) -> PointBaseline:
+def baseline(config: Mapping[str, Any], *, trees: int = 500) -> PointBaseline:
     """A forest and a memory on the splits of an experiment; without a validation split, training clouds take its place.
 
     Raises:
@@ -163,4 +163,5 @@ def baseline(config: Mapping[str, Any]) -> PointBaseline:
     train = build(config["train_dataloader"]["dataset"])
     validation = build(config["val_dataloader"]["dataset"]) if "val_dataloader" in config else None
     seen = [train] if validation is None else [train, validation]
-    return PointBaseline(point_forest(train, validation, test), copy_nearest(seen, test), test.class_names)
+    forest = point_forest(train, validation, test, trees=trees)
+    return PointBaseline(forest, copy_nearest(seen, test), test.class_names)

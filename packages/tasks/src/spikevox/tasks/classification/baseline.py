@@ -14,11 +14,13 @@ class Baseline(NamedTuple):
     """Result of the forest.
 
     Attributes:
+        trees: of the forest.
         features: the feature set that validation chose.
         validation: accuracy on the validation split, by feature set.
         accuracy: on the test split, trained on training and validation.
     """
 
+    trees: int
     features: str
     validation: dict[str, float]
     accuracy: float
@@ -29,7 +31,7 @@ class Baseline(NamedTuple):
 
     def table(self) -> str:
         """Figures as text."""
-        lines = [f"forest of 500 trees on {self.features}: accuracy {self.accuracy:.4f}"]
+        lines = [f"forest of {self.trees} trees on {self.features}: accuracy {self.accuracy:.4f}"]
         return "\n".join([*lines, *(f"  {name}: {value:.4f} on validation" for name, value in self.validation.items())])
 
 
@@ -92,4 +94,4 @@ def forest_baseline(
     fit, val, final = tables[best]
     forest = RandomForestClassifier(trees, random_state=seed, n_jobs=-1)
     forest.fit(np.concatenate([fit, val]), np.concatenate([train.labels(), validation.labels()]))
-    return Baseline(best, scores, float(forest.score(final, test.labels())))
+    return Baseline(trees, best, scores, float(forest.score(final, test.labels())))
