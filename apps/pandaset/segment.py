@@ -12,21 +12,22 @@ from spikevox.tasks.datasets.pandaset_label import FOURTEEN
 from spikevox.tasks.segmentation import Segmenter
 from spikevox.tasks.transforms import DropPoints, Flip, Jitter, RotateZ, Scale, ScaleColumns
 
-epochs = 110
-warm_up = 11
+epochs = 180
+warm_up = 18
 frames = dict(type=PandaSet, sequences=["002"], sensor=0)
 # 1 / sqrt(share + 0.001) of the training points, mean 1, in the order of the classes.
 class_weights = [0.54, 0.25, 1.37, 0.75, 0.23, 0.88, 0.77, 0.73, 2.24, 2.18, 2.63, 0.17, 0.19, 1.08]
-brightness = dict(type=ScaleColumns, factors=dict(intensity=0.04))
+brightness = dict(type=ScaleColumns, factors=dict(intensity=0.2))
 voxels = dict(
-    grid=dict(voxel_size=0.2, lower=(-50, -50, -3), upper=(50, 50, 15), origin="minimum"),
+    # No range: every point is in a voxel, also those 200 m away.
+    grid=dict(voxel_size=0.2, origin="minimum"),
     columns=("x", "y", "z", "intensity"),
-    features=("z", "intensity"),
+    features=("xyz", "intensity"),
 )
 
 model = dict(
     type=Segmenter,
-    backbone=dict(type=UNet, in_channels=2, size="small", batch_norm_momentum=0.05),
+    backbone=dict(type=UNet, in_channels=4, size="small", batch_norm_momentum=0.05),
     num_classes=14,
     class_weights=class_weights,
     backend="auto",

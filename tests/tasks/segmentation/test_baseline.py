@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from spikevox.tasks import cli
+from spikevox.tasks import cli, segmentation_session
 from spikevox.tasks.errors import ConfigError
 from spikevox.tasks.segmentation import point_forest
 from spikevox.tasks.segmentation.baseline import heights, surroundings
@@ -41,22 +41,58 @@ def test_few_voxels_are_no_error():
 def test_the_forest_tells_the_toy_scenes_apart_and_chooses_on_validation():
     splits = [ToyScenes(split, count=3) for split in ("train", "val", "test")]
     found = point_forest(*splits, trees=30)
-    assert found.miou > 0.6
-    assert found.accuracy > 0.8
+    assert found.result.miou > 0.6
+    assert found.result.accuracy > 0.8
     assert found.features == max(found.validation, key=found.validation.get)
     assert set(found.validation) == {"heights", "surroundings", "both"}
-    assert point_forest(*splits, trees=30) == found
+    again = point_forest(*splits, trees=30)
+    assert again[:3] == found[:3]
+    assert np.array_equal(again.result.confusion, found.result.confusion)
 
 
-def test_the_command_prints_the_forests_figures(monkeypatch, tmp_path, capsys):
+def test_without_validation_the_last_fifth_of_the_training_clouds_chooses():
+    class Last(ToyScenes):
+        """The toy scenes of training from the sixth on."""
+
+        def read(self, index):
+            return super().read(index + 5)
+
+    whole, test = ToyScenes("train", count=6), ToyScenes("test", count=1)
+    found = point_forest(whole, None, test, trees=10)
+    expected = point_forest(ToyScenes("train", count=5), Last("train", count=1), test, trees=10)
+    assert found[:3] == expected[:3]
+    assert np.array_equal(found.result.confusion, expected.result.confusion)
+    with pytest.raises(ConfigError, match="training clouds held out: there must be two or more"):
+        point_forest(ToyScenes("train", count=1), None, test, trees=10)
+
+
+def test_the_command_prints_what_needs_no_network(monkeypatch, tmp_path, capsys):
     config = experiment(count=2)
-    monkeypatch.setattr(cli, "_load", lambda options: config)
-    assert cli.main(["baseline", "toy.py", "--json", str(tmp_path / "b.json")]) == 0
-    figures = json.loads((tmp_path / "b.json").read_text())
-    assert f"forest of 500 trees on {figures['features']}: mIoU {figures['miou']:.4f}" in capsys.readouterr().out
     del config["val_dataloader"]
-    assert cli.main(["baseline", "toy.py"]) == 1
-    assert "has no val_dataloader" in capsys.readouterr().err
+    monkeypatch.setattr(cli, "_load", lambda options: config)
+    assert cli.main(["baseline", "toy.py", "--trees", "20", "--json", str(tmp_path / "b.json")]) == 0
+    figures = json.loads((tmp_path / "b.json").read_text())
+    forest, memory = figures["forest"], figures["memory"]["frame"]
+    assert list(forest["iou"]) == ["box", "ground", "wall"]
+    text = capsys.readouterr().out
+    assert f"forest of 20 trees on {forest['features']}: mIoU {forest['miou']:.4f}, accuracy" in text
+    assert f"training point, in the frame's own coordinates: mIoU {memory['miou']:.4f}, accuracy" in text
+
+
+@pytest.mark.parametrize("trees", ["0", "many"])
+def test_a_forest_has_trees(capsys, trees):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["baseline", "toy.py", "--trees", trees])
+    assert f"must be a whole number of at least 1, got '{trees}'" in capsys.readouterr().err
+
+
+def test_both_yardsticks_learn_from_training_and_validation(monkeypatch):
+    config = experiment(count=2)
+    seen = []
+    monkeypatch.setattr(segmentation_session, "point_forest", lambda *splits, trees: seen.extend(splits))
+    monkeypatch.setattr(segmentation_session, "copy_nearest", lambda train, test: seen.extend([*train, test]))
+    segmentation_session.baseline(config)
+    assert [data.split for data in seen] == ["train", "val", "test"] * 2
 
 
 def test_a_split_without_labels_is_refused(monkeypatch):

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from spikevox.tasks.datasets import LabelledSide, LidarFrame
+from spikevox.tasks.datasets import LabelledFrames, LabelledSide, LidarFrame
 from spikevox.tasks.errors import ConfigError
+
+GRID = {"grid": {"voxel_size": 0.5}, "features": ("xyz",)}
 
 
 class Three:
@@ -33,7 +35,26 @@ def test_labels_count_on_one_side_and_all_points_stay():
     assert left.frame(1).labels is None
 
 
-@pytest.mark.parametrize(("axis", "sides"), [("w", {"above": 0.0}), ("x", {}), ("x", {"above": 0.0, "below": 1.0})])
-def test_a_side_is_one_half_space(axis, sides):
-    with pytest.raises(ConfigError, match="expected an axis x, y or z and above or below"):
+def test_a_strip_has_two_borders_and_strips_may_cross():
+    strip = LabelledSide(Three(), "y", above=-2.5, below=2.0)
+    assert strip.frame(0).labels.tolist() == [0, 5, 6, 0]
+    assert LabelledSide(strip, "z", above=1.0).frame(0).labels.tolist() == [0, 0, 6, 0]
+
+
+def test_reports_name_the_reader_and_where_labels_count():
+    class Named(Three):
+        name = "PandaSet 002"
+
+    left = LabelledSide(Named(), "y", above=2.0)
+    assert left.name == "PandaSet 002, labels where y > 2 m"
+    frames = LabelledFrames(LabelledSide(left, "x", above=-50, below=50), classes={"all": (4, 5, 6, 7)}, **GRID)
+    assert frames.name == "PandaSet 002, labels where y > 2 m, labels where -50 < x < 50 m"
+    assert LabelledSide(Three(), "y", below=-2.0).name == "Three, labels where y < -2 m"
+
+
+@pytest.mark.parametrize(
+    ("axis", "sides"), [("w", {"above": 0.0}), ("x", {}), ("x", {"above": 1.0, "below": 1.0}), ("x", {"above": np.nan})]
+)
+def test_a_side_is_somewhere(axis, sides):
+    with pytest.raises(ConfigError, match="expected an axis x, y or z, and above, below or both"):
         LabelledSide(Three(), axis, **sides)

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikevox.encoding.errors import PointCloudError
+from spikevox.encoding.grouping import group_rows
 
 IGNORE_LABEL = -1
 
@@ -33,9 +34,9 @@ def majority_labels(
     votes = labels != ignore_label
     if not votes.any():
         return result, 0
-    pairs, ballots = np.unique(
-        np.stack([voxel[votes], labels[votes]], axis=1).astype(np.int64), axis=0, return_counts=True
-    )
+    cast = np.stack([voxel[votes], labels[votes]], axis=1).astype(np.int64)
+    groups = group_rows(cast)
+    pairs, ballots = cast[groups.rows[groups.starts]], groups.sizes
     # Ascending by ballots, descending by label: the last writer of a voxel is the winner.
     order = np.lexsort((-pairs[:, 1], ballots))
     result[pairs[order, 0]] = pairs[order, 1]

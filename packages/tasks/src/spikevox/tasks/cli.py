@@ -87,7 +87,8 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("weights")
     predict.add_argument("paths", nargs="*", help="cloud files or folders; the test split by default")
     predict.add_argument("--out", required=True, help="folder for predictions.json; for labels and pictures of points")
-    baseline = _verb(verbs, "baseline", _baseline, "score of a random forest on the same data", config=True)
+    baseline = _verb(verbs, "baseline", _baseline, "score of what needs no network on the same data", config=True)
+    baseline.add_argument("--trees", type=_count, default=500, help="trees of the forest, 500 by default")
     baseline.add_argument("--json", help="file for the figures")
     _add_convert_verb(verbs)
     _verb(verbs, "config", _config, "print all that an experiment would run", config=True)
@@ -151,6 +152,12 @@ def _verb(
     return parser
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
 def _load(options: argparse.Namespace) -> dict[str, Any]:
     from spikevox.tasks.config import load_config
 
@@ -199,10 +206,10 @@ def _baseline(options: argparse.Namespace) -> None:
     from spikevox.tasks.session import verbs
 
     config = _load(options)
-    result = verbs(config).baseline(config)
+    result = verbs(config).baseline(config, trees=options.trees)
     print(result.table())
     if options.json:
-        _write_json(options.json, result._asdict())
+        _write_json(options.json, result.figures())
 
 
 def _convert(options: argparse.Namespace) -> None:

@@ -14,9 +14,9 @@ from spikevox.tasks.checkpoint import versions
 from spikevox.tasks.datasets.frame import LidarFrame
 from spikevox.tasks.datasets.points import read_points
 from spikevox.tasks.datasets.segmentation import SegmentationDataset
-from spikevox.tasks.errors import ConfigError
 from spikevox.tasks.segmentation.baseline import PointBaseline, point_forest
 from spikevox.tasks.segmentation.inference import PointSegmenter, most_likely
+from spikevox.tasks.segmentation.memory import copy_nearest
 from spikevox.tasks.segmentation.metric import SegmentationResult, count_pairs, segmentation_result
 from spikevox.tasks.session import clouds_of, load_network, test_options
 
@@ -33,12 +33,9 @@ class ScoredPoints(NamedTuple):
     split: str
 
     def figures(self, config: str) -> dict[str, Any]:
-        """Figures as JSON types; the IoU of a class that does not occur is ``None``."""
-        iou = dict(zip(self.dataset.class_names, self.result.iou.tolist(), strict=True))
+        """Figures as JSON types."""
         return {
-            "miou": self.result.miou,
-            "accuracy": self.result.accuracy,
-            "iou": {name: None if np.isnan(value) else value for name, value in iou.items()},
+            **self.result.figures(self.dataset.class_names),
             "count": self.result.count,
             "missed": int(self.result.missed.sum()),
             "clouds": len(self.dataset),
@@ -156,13 +153,15 @@ def _draw(target: Path, frame: LidarFrame, classes: NDArray[np.int64], dataset: 
     write_ply(target.with_name(target.name + ".ply"), xyz, point_colours(classes, len(names)), classes)
 
 
-def baseline(config: Mapping[str, Any]) -> PointBaseline:
-    """A forest on the splits of an experiment.
+def baseline(config: Mapping[str, Any], *, trees: int = 500) -> PointBaseline:
+    """A forest and a memory on the splits of an experiment; without a validation split, training clouds take its place.
 
     Raises:
-        ConfigError: the experiment lacks a validation or a test split.
+        ConfigError: the experiment lacks a test split, or a split has no labels.
     """
-    if "val_dataloader" not in config:
-        raise ConfigError("the forest's features are chosen on a validation split: the config has no val_dataloader.")
-    train, validation = (build(config[f"{name}_dataloader"]["dataset"]) for name in ("train", "val"))
-    return point_forest(train, validation, build(test_options(config)))
+    test = build(test_options(config))
+    train = build(config["train_dataloader"]["dataset"])
+    validation = build(config["val_dataloader"]["dataset"]) if "val_dataloader" in config else None
+    seen = [train] if validation is None else [train, validation]
+    forest = point_forest(train, validation, test, trees=trees)
+    return PointBaseline(forest, copy_nearest(seen, test), test.class_names)

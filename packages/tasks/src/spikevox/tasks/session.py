@@ -74,7 +74,7 @@ class Scored(NamedTuple):
 def verbs(config: Mapping[str, Any]) -> Any:
     """The module that scores and predicts for the network of a config; its class names it.
 
-    Such a module has ``score(config, weights, votes=)``, ``save_figures(scored, folder)``, ``baseline(config)`` and
+    Such a module has ``score(config, weights, votes=)``, ``save_figures(scored, folder)``, ``baseline(config, trees=)`` and
     ``predict_into(config, weights, paths, folder)``, as this one does.
     """
     return import_module(config["model"]["type"].session)
@@ -211,7 +211,7 @@ def clouds_of(path: Path) -> list[Path]:
     return files
 
 
-def baseline(config: Mapping[str, Any]) -> Baseline:
+def baseline(config: Mapping[str, Any], *, trees: int = 500) -> Baseline:
     """A forest on the splits of an experiment.
 
     Raises:
@@ -220,4 +220,4 @@ def baseline(config: Mapping[str, Any]) -> Baseline:
     if "val_dataloader" not in config:
         raise ConfigError("the forest's features are chosen on a validation split: the config has no val_dataloader.")
     train_split, validation = (build(config[f"{name}_dataloader"]["dataset"]) for name in ("train", "val"))
-    return forest_baseline(train_split, validation, build(test_options(config)))
+    return forest_baseline(train_split, validation, build(test_options(config)), trees=trees)

@@ -1,7 +1,7 @@
 """The classical yardstick: a forest on hand-made features of the same points."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,18 +14,24 @@ class Baseline(NamedTuple):
     """Result of the forest.
 
     Attributes:
+        trees: of the forest.
         features: the feature set that validation chose.
         validation: accuracy on the validation split, by feature set.
         accuracy: on the test split, trained on training and validation.
     """
 
+    trees: int
     features: str
     validation: dict[str, float]
     accuracy: float
 
+    def figures(self) -> dict[str, Any]:
+        """Figures as JSON types."""
+        return self._asdict()
+
     def table(self) -> str:
         """Figures as text."""
-        lines = [f"forest of 500 trees on {self.features}: accuracy {self.accuracy:.4f}"]
+        lines = [f"forest of {self.trees} trees on {self.features}: accuracy {self.accuracy:.4f}"]
         return "\n".join([*lines, *(f"  {name}: {value:.4f} on validation" for name, value in self.validation.items())])
 
 
@@ -88,4 +94,4 @@ def forest_baseline(
     fit, val, final = tables[best]
     forest = RandomForestClassifier(trees, random_state=seed, n_jobs=-1)
     forest.fit(np.concatenate([fit, val]), np.concatenate([train.labels(), validation.labels()]))
-    return Baseline(best, scores, float(forest.score(final, test.labels())))
+    return Baseline(trees, best, scores, float(forest.score(final, test.labels())))

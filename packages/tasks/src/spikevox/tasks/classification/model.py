@@ -12,6 +12,7 @@ from spikevox.layers import GlobalMeanPool, Linear, SparseTensor
 from spikevox.layers.all_reduce import all_reduce_sum
 from spikevox.tasks.build import build
 from spikevox.tasks.classification.metric import ClassificationMetric
+from spikevox.tasks.direct_coding import present
 from spikevox.tasks.errors import ConfigError
 
 IGNORE_LABEL = -1
@@ -80,7 +81,9 @@ class Classifier(BaseModel):
             ``"tensor"``: logits (B, classes); ``"loss"``: ``loss`` and ``accuracy`` as scalars; ``"predict"``: a dict a
             sample with ``scores`` (classes,), ``label`` and ``empty``.
         """
-        x = self._input(coordinates, features, batch_size)
+        # Batches hold float32; a network in float64 (gradient checks) takes them as such.
+        features = features.to(self.head.weight.dtype)
+        x = present(features, coordinates, self.time_steps, batch_size=batch_size, backend=self.backend)
         logits = self.logits(x)
         if mode == "tensor":
             return logits
@@ -97,16 +100,6 @@ class Classifier(BaseModel):
         """Logits (B, classes) of a sparse tensor: what ``layers.event.compile(model, call=model.logits)`` compiles."""
         logits = self.pool(self.head(self.encoder(x)))
         return logits.mean(dim=0) if self.time_steps > 1 else logits
-
-    def _input(self, coordinates: Tensor, features: Tensor, batch_size: int | None) -> SparseTensor:
-        # Batches hold float32; a network in float64 (gradient checks) takes them as such.
-        features = features.to(self.head.weight.dtype)
-        if self.time_steps == 1:
-            return SparseTensor(features, coordinates, batch_size=batch_size, backend=self.backend)
-        repeated = features.expand(self.time_steps, *features.shape)
-        return SparseTensor(
-            repeated, coordinates, batch_size=batch_size, time_steps=self.time_steps, backend=self.backend
-        )
 
     def _loss(self, logits: Tensor, labels: Tensor | None, empty: Tensor) -> dict[str, Tensor]:
         if labels is None:

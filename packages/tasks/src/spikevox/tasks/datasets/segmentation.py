@@ -172,6 +172,11 @@ class FrameReader(Protocol):
         ...
 
 
+def reader_name(reader: FrameReader) -> str:
+    """What a reader's frames are called in reports: its ``name``, or that of its class where it has none."""
+    return getattr(reader, "name", type(reader).__name__)
+
+
 class LabelledFrames(SegmentationDataset):
     """Frames of any reader, with classes made of its labels.
 
@@ -199,7 +204,7 @@ class LabelledFrames(SegmentationDataset):
     ) -> None:
         super().__init__(**options)
         self.frames: FrameReader = build(frames)
-        self.name = type(self.frames).__name__
+        self.name = reader_name(self.frames)
         self.split = split
         self.class_names = tuple(classes)
         self.class_map = dict.fromkeys(self.frames.label_names, IGNORE_LABEL)

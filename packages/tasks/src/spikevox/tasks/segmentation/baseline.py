@@ -1,7 +1,7 @@
 """The classical yardstick: a forest that labels voxels by hand-made features of their surroundings at two scales."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,34 +11,62 @@ from sklearn.neighbors import KDTree
 from spikevox.encoding import Voxels
 from spikevox.tasks.datasets.base import PointPipeline
 from spikevox.tasks.datasets.segmentation import SegmentationDataset
+from spikevox.tasks.errors import ConfigError
 from spikevox.tasks.segmentation.inference import most_likely, point_scores
 from spikevox.tasks.segmentation.metric import SegmentationResult, count_pairs, segmentation_result
 
 SCALES = (12, 48)  # neighbours
+COORDINATES = {"frame": "in the frame's own coordinates", "world": "in the world"}
 COLUMN = 2.0  # metres, edge of the columns of air that heights are taken in
 
 
-class PointBaseline(NamedTuple):
+class PointForest(NamedTuple):
     """Result of the forest.
 
     Attributes:
+        trees: of the forest.
         features: the feature set that validation chose.
-        validation: mIoU on the points of the validation split, by feature set.
-        miou: on the test split, trained on training and validation.
-        accuracy: on the test split.
-        iou: by class, NaN for one that does not occur.
+        validation: mIoU on the points of the validation clouds, by feature set.
+        result: on the test split, trained on training and validation.
     """
 
+    trees: int
     features: str
     validation: dict[str, float]
-    miou: float
-    accuracy: float
-    iou: tuple[float, ...]
+    result: SegmentationResult
+
+
+class PointBaseline(NamedTuple):
+    """What needs no network.
+
+    Attributes:
+        forest: a forest on hand-made features.
+        memory: what :func:`copy_nearest` reaches, by coordinates.
+        class_names: of the test split.
+    """
+
+    forest: PointForest
+    memory: dict[str, SegmentationResult]
+    class_names: tuple[str, ...]
+
+    def figures(self) -> dict[str, Any]:
+        """Figures as JSON types."""
+        chosen = {key: getattr(self.forest, key) for key in ("trees", "features", "validation")}
+        return {
+            "forest": {**chosen, **self.forest.result.figures(self.class_names)},
+            "memory": {place: result.figures(self.class_names) for place, result in self.memory.items()},
+        }
 
     def table(self) -> str:
         """Figures as text."""
-        lines = [f"forest of 500 trees on {self.features}: mIoU {self.miou:.4f}, accuracy {self.accuracy:.4f}"]
-        lines += [f"  {name}: mIoU {value:.4f} on validation" for name, value in self.validation.items()]
+        trees, features, validation, result = self.forest
+        lines = [f"forest of {trees} trees on {features}: mIoU {result.miou:.4f}, accuracy {result.accuracy:.4f}"]
+        lines += [f"  {name}: mIoU {value:.4f} on validation" for name, value in validation.items()]
+        lines += [
+            f"labels of the nearest training point, {COORDINATES[place]}: mIoU {copied.miou:.4f}, "
+            f"accuracy {copied.accuracy:.4f}"
+            for place, copied in self.memory.items()
+        ]
         return "\n".join(lines)
 
 
@@ -119,37 +147,49 @@ class _Cloud(NamedTuple):
 
 def point_forest(
     train: SegmentationDataset,
-    validation: SegmentationDataset,
+    validation: SegmentationDataset | None,
     test: SegmentationDataset,
     *,
     trees: int = 500,
     rows: int = 9000,
     seed: int = 0,
-) -> PointBaseline:
+) -> PointForest:
     """Scores of the best of three feature sets, chosen on the validation split and trained on all the rest.
 
     The forest labels the voxels of the data sets' grid; a point has the label of its voxel, or of the nearest one.
 
     Args:
         train: training split; its random transforms are not used.
-        validation: validation split, chooses the features and then joins the training.
+        validation: validation split, chooses the features and then joins the training. Where it is ``None``, the last
+            fifth of the training clouds does that.
         test: test split.
         trees: of the forest.
         rows: most labelled voxels of a cloud that a forest is trained on, drawn at random.
         seed: of the forest and of the voxels drawn.
 
     Raises:
-        ConfigError: a split without labels.
+        ConfigError: a split without labels, or one training cloud and no validation.
     """
-    splits = [[_cloud(data, index) for index in range(len(data))] for data in (train, validation, test)]
+    known, chooses = _clouds(train), [] if validation is None else _clouds(validation)
+    if validation is None:
+        if len(known) < 2:
+            raise ConfigError(
+                "the forest's features are chosen on training clouds held out: there must be two or more."
+            )
+        last = max(1, len(known) // 5)
+        known, chooses = known[:-last], known[-last:]
     classes = len(train.class_names)
     scores = {}
     for name in FEATURES:
-        forest = _fit(splits[0], name, trees, rows, seed)
-        scores[name] = _score(forest, splits[1], name, classes).miou
+        forest = _fit(known, name, trees, rows, seed)
+        scores[name] = _score(forest, chooses, name, classes).miou
     best = max(scores, key=lambda name: scores[name])
-    result = _score(_fit([*splits[0], *splits[1]], best, trees, rows, seed), splits[2], best, classes)
-    return PointBaseline(best, scores, result.miou, result.accuracy, tuple(result.iou.tolist()))
+    forest = _fit([*known, *chooses], best, trees, rows, seed)
+    return PointForest(trees, best, scores, _score(forest, _clouds(test), best, classes))
+
+
+def _clouds(data: SegmentationDataset) -> list[_Cloud]:
+    return [_cloud(data, index) for index in range(len(data))]
 
 
 def _cloud(data: SegmentationDataset, index: int) -> _Cloud:

@@ -55,6 +55,15 @@ class SegmentationResult:
         """Mean IoU over the classes that occur in truth or prediction, as SemanticKITTI's protocol takes it."""
         return float(np.nanmean(self.iou))
 
+    def figures(self, class_names: Sequence[str]) -> dict[str, Any]:
+        """Mean IoU, accuracy and IoU by class as JSON types; the IoU of a class that does not occur is ``None``."""
+        iou = zip(class_names, self.iou.tolist(), strict=True)
+        return {
+            "miou": self.miou,
+            "accuracy": self.accuracy,
+            "iou": {name: None if np.isnan(value) else value for name, value in iou},
+        }
+
 
 def count_pairs(
     predicted: NDArray[np.integer], labels: NDArray[np.integer] | None, classes: int, *, source: str = "cloud"

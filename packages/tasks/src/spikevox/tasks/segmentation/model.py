@@ -13,6 +13,7 @@ from spikevox.encoding.report import VoxelReport
 from spikevox.layers import Linear, SparseTensor
 from spikevox.layers.all_reduce import all_reduce_sum
 from spikevox.tasks.build import build
+from spikevox.tasks.direct_coding import present
 from spikevox.tasks.errors import ConfigError
 from spikevox.tasks.segmentation.losses import lovasz_softmax
 from spikevox.tasks.segmentation.metric import SegmentationMetric
@@ -92,7 +93,9 @@ class Segmenter(BaseModel):
             where it has a weight, ``lovasz_loss`` as scalars; ``"predict"``: a dict a sample with ``scores``
             (voxels, classes), each row of which sums to 1.
         """
-        x = self._input(coordinates, features, batch_size)
+        # Batches hold float32; a network in float64 (gradient checks) takes them as such.
+        features = features.to(self.head.weight.dtype)
+        x = present(features, coordinates, self.time_steps, batch_size=batch_size, backend=self.backend)
         logits = self.logits(x)
         if mode == "tensor":
             return logits
@@ -110,16 +113,6 @@ class Segmenter(BaseModel):
         # Of x, as a tensor that went down and up again no longer knows in what order its rows came in.
         logits = self.head(self.backbone(x)).features[..., x.input_rows, :]
         return logits.mean(dim=0) if self.time_steps > 1 else logits
-
-    def _input(self, coordinates: Tensor, features: Tensor, batch_size: int | None) -> SparseTensor:
-        # Batches hold float32; a network in float64 (gradient checks) takes them as such.
-        features = features.to(self.head.weight.dtype)
-        if self.time_steps == 1:
-            return SparseTensor(features, coordinates, batch_size=batch_size, backend=self.backend)
-        repeated = features.expand(self.time_steps, *features.shape)
-        return SparseTensor(
-            repeated, coordinates, batch_size=batch_size, time_steps=self.time_steps, backend=self.backend
-        )
 
     def _loss(self, logits: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
         if labels is None or len(labels) != len(logits):
