@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 from spikevox.encoding.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from spikevox.tasks.datasets.aligned import AlignedFrames
     from spikevox.tasks.datasets.base import PointDataset, PointPipeline, VoxelDataset
     from spikevox.tasks.datasets.box_labels import BoxLabels
     from spikevox.tasks.datasets.frame import Boxes, LidarFrame
+    from spikevox.tasks.datasets.joined import JoinedFrames
     from spikevox.tasks.datasets.kitti import KittiObjects, write_kitti_frame
     from spikevox.tasks.datasets.kitti_calibration import KittiCalibration, crop_to_view
     from spikevox.tasks.datasets.kitti_label import (
@@ -53,9 +55,11 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "aligned": ("AlignedFrames",),
         "base": ("PointDataset", "PointPipeline", "VoxelDataset"),
         "box_labels": ("BoxLabels",),
         "frame": ("Boxes", "LidarFrame"),
+        "joined": ("JoinedFrames",),
         "kitti": ("KittiObjects", "write_kitti_frame"),
         "kitti_calibration": ("KittiCalibration", "crop_to_view"),
         "kitti_label": (
