@@ -15,16 +15,19 @@ class JoinedFrames:
 
     Args:
         readers: readers, or ``dict(type=..., ...)``, that number labels alike.
+        times: how often each reader's frames occur; once by default.
 
     Attributes:
         label_names: of all readers.
         frames: ``READER/FRAME`` of each frame, the reader by its place from 0.
 
     Raises:
-        ConfigError: no reader, or readers with other labels than the first.
+        ConfigError: no reader, readers with other labels than the first, or times that are not a number from 1 a reader.
     """
 
-    def __init__(self, readers: Sequence[FrameReader | dict[str, Any]]) -> None:
+    def __init__(
+        self, readers: Sequence[FrameReader | dict[str, Any]], *, times: Sequence[int] | None = None
+    ) -> None:
         self.readers: list[FrameReader] = [build(reader) for reader in readers]
         if not self.readers:
             raise ConfigError("readers is empty: there is nothing to join.")
@@ -35,8 +38,15 @@ class JoinedFrames:
                     f"readers[{place}], {type(reader).__name__}, numbers labels otherwise than readers[0], "
                     f"{type(self.readers[0]).__name__}."
                 )
-        self._rows = [(reader, index) for reader in self.readers for index in range(len(reader))]
-        self.frames = tuple(f"{place}/{name}" for place, reader in enumerate(self.readers) for name in reader.frames)
+        times = [1] * len(self.readers) if times is None else times
+        if len(times) != len(self.readers) or min(times) < 1:
+            raise ConfigError(f"times needs a number from 1 on for each of {len(self.readers)} readers, got {times}.")
+        self._rows = [
+            (place, index)
+            for place, (reader, count) in enumerate(zip(self.readers, times, strict=True))
+            for index in list(range(len(reader))) * count
+        ]
+        self.frames = tuple(f"{place}/{self.readers[place].frames[index]}" for place, index in self._rows)
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -48,5 +58,5 @@ class JoinedFrames:
             IndexError: no such frame.
         """
         pick(index, self.frames)
-        reader, row = self._rows[index]
-        return reader.frame(row)
+        place, row = self._rows[index]
+        return self.readers[place].frame(row)
