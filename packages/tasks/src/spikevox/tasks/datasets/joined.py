@@ -25,9 +25,7 @@ class JoinedFrames:
         ConfigError: no reader, readers with other labels than the first, or times that are not a number from 1 a reader.
     """
 
-    def __init__(
-        self, readers: Sequence[FrameReader | dict[str, Any]], *, times: Sequence[int] | None = None
-    ) -> None:
+    def __init__(self, readers: Sequence[FrameReader | dict[str, Any]], *, times: Sequence[int] | None = None) -> None:
         self.readers: list[FrameReader] = [build(reader) for reader in readers]
         if not self.readers:
             raise ConfigError("readers is empty: there is nothing to join.")

@@ -208,9 +208,7 @@ def _cloud(data: SegmentationDataset, index: int) -> _Cloud:
     return _Cloud(voxels, points[:, :3], labels, tables)
 
 
-def _fit(
-    clouds: Sequence[_Cloud], name: str, trees: int, rows: tuple[int, int], seed: int
-) -> RandomForestClassifier:
+def _fit(clouds: Sequence[_Cloud], name: str, trees: int, rows: tuple[int, int], seed: int) -> RandomForestClassifier:
     """A forest of at most ``rows`` voxels of a cloud, and of all clouds together."""
     generator = np.random.default_rng(seed)
     share = min(rows[0], max(1, rows[1] // len(clouds)))
