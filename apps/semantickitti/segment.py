@@ -33,6 +33,7 @@ model = dict(
     backbone=dict(type=UNet, in_channels=2, size="small", batch_norm_momentum=0.05),
     num_classes=19,
     class_weights=class_weights,
+    lovasz=0.5,
     backend="auto",
 )
 train_dataloader = dict(

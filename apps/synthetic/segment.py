@@ -12,8 +12,8 @@ from spikevox.tasks.datasets.pandaset_label import FOURTEEN
 from spikevox.tasks.segmentation import Segmenter
 from spikevox.tasks.transforms import DropPoints, Flip, Jitter, RotateZ, Scale, ScaleColumns, Shift
 
-epochs = 20
-warm_up = 2
+epochs = 12
+warm_up = 1
 # 1 / sqrt(share + 0.001) of the training points, mean 1, in the order of the classes.
 class_weights = [0.52, 0.28, 1.64, 0.52, 0.38, 1.28, 0.76, 0.7, 1.9, 1.64, 2.58, 0.22, 0.29, 1.3]
 # Half of the returns have less than 0.05.
@@ -30,6 +30,7 @@ model = dict(
     backbone=dict(type=UNet, in_channels=2, size="small", batch_norm_momentum=0.05),
     num_classes=14,
     class_weights=class_weights,
+    lovasz=0.5,
     backend="auto",
 )
 train_dataloader = dict(
@@ -76,7 +77,7 @@ test_dataloader = dict(
     ),
 )
 
-train_cfg = dict(max_epochs=epochs, val_interval=5)
+train_cfg = dict(max_epochs=epochs, val_interval=4)
 optim_wrapper = dict(
     type=OptimWrapper,
     optimizer=dict(type=AdamW, lr=4e-3, weight_decay=0.01),
