@@ -12,7 +12,7 @@ from spikevox.tasks.datasets.pandaset_label import FOURTEEN
 from spikevox.tasks.segmentation import Segmenter
 from spikevox.tasks.transforms import DropPoints, Flip, Jitter, RotateZ, Scale, ScaleColumns, Shift
 
-epochs = 12
+epochs = 16
 warm_up = 1
 # 1 / sqrt(share + 0.001) of the training points, mean 1, in the order of the classes.
 class_weights = [0.52, 0.28, 1.64, 0.52, 0.38, 1.28, 0.76, 0.7, 1.9, 1.64, 2.58, 0.22, 0.29, 1.3]
@@ -48,7 +48,7 @@ train_dataloader = dict(
             dict(type=RotateZ),
             dict(type=Flip),
             dict(type=Scale, amount=0.05),
-            dict(type=Shift, amount=0.3),
+            dict(type=Shift, amount=0.2),
             dict(type=Jitter, sigma=0.005, clip=0.02),
         ],
         **voxels,
