@@ -1,5 +1,6 @@
 """Every experiment builds, and trains two steps where its data is at hand."""
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -29,9 +30,10 @@ def test_a_config_trains_two_steps(path, data, tmp_path, monkeypatch):
     if path.stem == "classify":
         overrides += ["train_dataloader.dataset.count=64", "val_dataloader.dataset.count=20"]
     config = load_config(path, overrides)
-    # Starting one takes longer than two steps.
+    # Starting one takes longer than two steps; what it would be sent is looked at here.
     config["train_dataloader"].pop("num_workers", None)
     runner = build_runner(config, tmp_path / "run")
+    pickle.dumps(runner.train_dataloader.dataset)
     batches = iter(runner.train_dataloader)
     optimiser = runner.build_optim_wrapper(runner.optim_wrapper)
     losses = [float(runner.model.train_step(next(batches), optimiser)["loss"].detach()) for _ in range(2)]

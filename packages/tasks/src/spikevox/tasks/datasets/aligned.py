@@ -36,7 +36,7 @@ class AlignedFrames:
         factors: Mapping[str, float] | None = None,
     ) -> None:
         self.reader: FrameReader = build(frames)
-        self.label_names, self.frames = self.reader.label_names, self.reader.frames
+        self.label_names, self.frames = dict(self.reader.label_names), self.reader.frames
         self.shift = np.asarray(shift, dtype=np.float64)
         self.factors = dict(factors or {})
         if self.shift.shape != (3,) or not np.isfinite(self.shift).all():

@@ -29,9 +29,9 @@ class JoinedFrames:
         self.readers: list[FrameReader] = [build(reader) for reader in readers]
         if not self.readers:
             raise ConfigError("readers is empty: there is nothing to join.")
-        self.label_names = self.readers[0].label_names
+        self.label_names = dict(self.readers[0].label_names)
         for place, reader in enumerate(self.readers):
-            if dict(reader.label_names) != dict(self.label_names):
+            if dict(reader.label_names) != self.label_names:
                 raise ConfigError(
                     f"readers[{place}], {type(reader).__name__}, numbers labels otherwise than readers[0], "
                     f"{type(self.readers[0]).__name__}."
