@@ -35,7 +35,16 @@ def test_streets_are_learned_from_like_any_data_set():
 
 # Numbers of the data sets' own tables, by class of the generator.
 WRITTEN = {
-    "pandaset": {"road": 7, "terrain": 6, "lane_marking": 8, "van": 13, "pickup": 14, "pedestrian": 30, "wall": 42, "bus": 23},
+    "pandaset": {
+        "road": 7,
+        "terrain": 6,
+        "lane_marking": 8,
+        "van": 13,
+        "pickup": 14,
+        "pedestrian": 30,
+        "wall": 42,
+        "bus": 23,
+    },
     "semantickitti": {"road": 40, "lane_marking": 60, "terrain": 72, "wall": 51, "van": 10, "bus": 13, "cone": 99},
 }
 
