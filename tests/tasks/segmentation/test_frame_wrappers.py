@@ -37,6 +37,7 @@ def test_aligned_points_are_moved_and_scaled_and_keep_their_labels():
     assert found.pose is None
     assert (len(aligned), aligned.frames, aligned.label_names) == (2, ("0a", "0b"), {0: "none", 7: "seven"})
     assert aligned.frame(1).labels is None
+    assert aligned.name == "Two"
 
 
 @pytest.mark.parametrize(
@@ -61,6 +62,7 @@ def test_a_factor_of_an_absent_column_names_the_frame():
 def test_joined_frames_follow_each_other_as_often_as_asked():
     joined = JoinedFrames([{"type": Two, "start": 3}, Two(5)], times=[2, 1])
     assert len(joined) == 6
+    assert joined.name == "Two"
     assert joined.frames == ("0/3a", "0/3b", "0/3a", "0/3b", "1/5a", "1/5b")
     assert [joined.frame(index).source for index in range(6)] == ["3/0", "3/1", "3/0", "3/1", "5/0", "5/1"]
     assert [JoinedFrames([Two(3), Two(5)]).frame(index).source for index in (1, 2)] == ["3/1", "5/0"]

@@ -8,7 +8,7 @@ import numpy as np
 
 from spikevox.tasks.build import build
 from spikevox.tasks.datasets.frame import LidarFrame
-from spikevox.tasks.datasets.segmentation import FrameReader
+from spikevox.tasks.datasets.segmentation import FrameReader, reader_name
 from spikevox.tasks.errors import ConfigError
 
 
@@ -23,6 +23,7 @@ class AlignedFrames:
     Attributes:
         label_names: of the reader.
         frames: of the reader.
+        name: of the reader.
 
     Raises:
         ConfigError: a shift that is not three finite numbers, a factor that is not finite or of a coordinate.
@@ -37,6 +38,7 @@ class AlignedFrames:
     ) -> None:
         self.reader: FrameReader = build(frames)
         self.label_names, self.frames = dict(self.reader.label_names), self.reader.frames
+        self.name = reader_name(self.reader)
         self.shift = np.asarray(shift, dtype=np.float64)
         self.factors = dict(factors or {})
         if self.shift.shape != (3,) or not np.isfinite(self.shift).all():

@@ -6,7 +6,7 @@ from typing import Any
 from spikevox.tasks.build import build
 from spikevox.tasks.datasets.frame import LidarFrame
 from spikevox.tasks.datasets.lidar_file import pick
-from spikevox.tasks.datasets.segmentation import FrameReader
+from spikevox.tasks.datasets.segmentation import FrameReader, reader_name
 from spikevox.tasks.errors import ConfigError
 
 
@@ -20,6 +20,7 @@ class JoinedFrames:
     Attributes:
         label_names: of all readers.
         frames: ``READER/FRAME`` of each frame, the reader by its place from 0.
+        name: names of all readers.
 
     Raises:
         ConfigError: no reader, readers with other labels than the first, or times that are not a number from 1 a reader.
@@ -36,6 +37,7 @@ class JoinedFrames:
                     f"readers[{place}], {type(reader).__name__}, numbers labels otherwise than readers[0], "
                     f"{type(self.readers[0]).__name__}."
                 )
+        self.name = " and ".join(dict.fromkeys(reader_name(reader) for reader in self.readers))
         times = [1] * len(self.readers) if times is None else times
         if len(times) != len(self.readers) or min(times) < 1:
             raise ConfigError(f"times needs a number from 1 on for each of {len(self.readers)} readers, got {times}.")
