@@ -53,6 +53,7 @@ class Voxel8x(Backbone):
     Attributes:
         out_channels: C of the spikes.
         stage_channels: C of the three membranes.
+        out_shape: sites of the output along x, y, z; ``None`` where the grid has no bounds.
 
     Raises:
         LayerError: an unknown size or neuron.
@@ -90,6 +91,9 @@ class Voxel8x(Backbone):
             previous = current
             extent = None if extent is None else tuple((e - 1) // 2 + 1 for e in extent)  # type: ignore[assignment]
         self.stages = nn.ModuleList(stages)
+        self.out_shape = None if extent is None else (extent[0], extent[1], (extent[2] - 3) // 2 + 1)
+        if self.out_shape is not None and self.out_shape[2] < 1:
+            raise LayerError(f"a grid of {extent[2]} sites in height after three stages leaves none, got {grid}.")
         self.out = nn.Sequential(
             SparseConv3d(
                 previous, shape.out, kernel_size=(1, 1, 3), stride=(1, 1, 2), padding=(0, 0, 0), extent=extent
