@@ -100,5 +100,5 @@ def test_an_unknown_size_is_named():
 def test_voxel8x_tells_the_shape_of_its_output():
     assert Voxel8x(4, grid=(1408, 1600, 41)).out_shape == (176, 200, 2)
     assert Voxel8x(4).out_shape is None
-    with pytest.raises(LayerError, match="leaves none"):
+    with pytest.raises(LayerError, match="leaves 2"):
         Voxel8x(4, grid=(64, 64, 16))

@@ -7,6 +7,7 @@ from spikevox.encoding.lazy import lazy_exports
 if TYPE_CHECKING:
     from spikevox.tasks.datasets.base import PointDataset, PointPipeline, VoxelDataset
     from spikevox.tasks.datasets.box_labels import BoxLabels
+    from spikevox.tasks.datasets.detection import BoxedCloud, DetectionBatch, DetectionDataset, map_boxes
     from spikevox.tasks.datasets.frame import Boxes, LidarFrame
     from spikevox.tasks.datasets.kitti import KittiObjects, write_kitti_frame
     from spikevox.tasks.datasets.kitti_calibration import KittiCalibration, crop_to_view
@@ -55,6 +56,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "base": ("PointDataset", "PointPipeline", "VoxelDataset"),
         "box_labels": ("BoxLabels",),
+        "detection": ("BoxedCloud", "DetectionBatch", "DetectionDataset", "map_boxes"),
         "frame": ("Boxes", "LidarFrame"),
         "kitti": ("KittiObjects", "write_kitti_frame"),
         "kitti_calibration": ("KittiCalibration", "crop_to_view"),

@@ -103,10 +103,7 @@ class SegmentationDataset(VoxelDataset):
         Raises:
             ConfigError: a column that the frame does not have.
         """
-        absent = [name for name in self.pipeline.columns if name not in frame.columns]
-        if absent:
-            raise ConfigError(f"{frame.source} has no column {absent[0]!r}; it has {', '.join(frame.columns)}.")
-        return frame.points[:, [frame.columns.index(name) for name in self.pipeline.columns]]
+        return frame.table(self.pipeline.columns)
 
     def classes(self, frame: LidarFrame) -> NDArray[np.int64] | None:
         """(P,) class of each point, -1 for those that do not count; ``None`` where the frame has no labels.
