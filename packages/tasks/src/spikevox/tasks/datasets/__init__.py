@@ -6,6 +6,7 @@ from spikevox.encoding.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from spikevox.tasks.datasets.base import PointDataset, PointPipeline, VoxelDataset
+    from spikevox.tasks.datasets.box_file import read_boxes, write_boxes
     from spikevox.tasks.datasets.box_labels import BoxLabels
     from spikevox.tasks.datasets.detection import BoxedCloud, DetectionBatch, DetectionDataset, map_boxes
     from spikevox.tasks.datasets.frame import Boxes, LidarFrame
@@ -55,6 +56,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "base": ("PointDataset", "PointPipeline", "VoxelDataset"),
+        "box_file": ("read_boxes", "write_boxes"),
         "box_labels": ("BoxLabels",),
         "detection": ("BoxedCloud", "DetectionBatch", "DetectionDataset", "map_boxes"),
         "frame": ("Boxes", "LidarFrame"),

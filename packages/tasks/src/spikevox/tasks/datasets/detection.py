@@ -13,7 +13,7 @@ from spikevox.encoding.report import VoxelReport
 from spikevox.tasks.build import build
 from spikevox.tasks.datasets.base import VoxelDataset
 from spikevox.tasks.datasets.frame import Boxes, LidarFrame
-from spikevox.tasks.datasets.segmentation import FrameReader
+from spikevox.tasks.datasets.segmentation import FrameReader, reader_name
 from spikevox.tasks.errors import ConfigError
 from spikevox.tasks.transforms import Motion, affine_map
 
@@ -121,7 +121,7 @@ class DetectionDataset(VoxelDataset):
     ) -> None:
         super().__init__(**options)
         self.frames: FrameReader = build(frames)
-        self.name = type(self.frames).__name__
+        self.name = reader_name(self.frames)
         self.split = split
         self.class_names = tuple(classes)
         self.class_of = _box_classes(classes)
@@ -149,8 +149,8 @@ class DetectionDataset(VoxelDataset):
         """The frame of an index."""
         return self.frames.frame(self.indices[index])
 
-    def frame_name(self, index: int) -> str:
-        """What the reader calls the frame of an index, such as sequence and number."""
+    def frame_name(self, index: int, frame: LidarFrame) -> str:
+        """What the reader calls the frame, such as sequence and number."""
         return self.frames.frames[self.indices[index]]
 
     def boxes(self, frame: LidarFrame) -> Boxes | None:

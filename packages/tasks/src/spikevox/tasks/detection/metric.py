@@ -11,7 +11,6 @@ from spikevox.tasks.datasets.kitti_label import labels_without_camera
 from spikevox.tasks.detection.kitti_ap import KittiResult, kitti_result
 from spikevox.tasks.errors import ConfigError
 
-# By these rules all boxes count at every level.
 LEVEL = "moderate"
 
 
@@ -41,19 +40,20 @@ def box_result(
         measures=("bev", "3d"),
         sources=sources,
     )
-    # The three levels are the same.
+    # All boxes count at every level: the three are the same.
     return result._replace(rows=tuple(row for row in result.rows if row.level == LEVEL))
 
 
 def mean_figures(result: KittiResult) -> dict[str, float]:
-    """Means of ``exact`` over the classes that occur: ``ap_bev`` and ``ap_3d`` in percent, and the number of ``boxes``."""
+    """Means of ``exact`` at moderate over the classes that occur: ``ap_bev``, ``ap_3d`` in percent; the number of ``boxes``."""
     figures = {}
+    rows = [row for row in result.rows if row.level == LEVEL and row.boxes]
     for measure in ("bev", "3d"):
-        values = [row.exact for row in result.rows if row.measure == measure and row.boxes]
+        values = [row.exact for row in rows if row.measure == measure]
         if not values:
             raise ConfigError("no frame of the split has a box of a class: there is nothing to score.")
         figures[f"ap_{measure}"] = float(np.mean(values))
-    return figures | {"boxes": sum(row.boxes for row in result.rows if row.measure == "3d")}
+    return figures | {"boxes": sum(row.boxes for row in rows if row.measure == "3d")}
 
 
 class DetectionMetric(BaseMetric):
