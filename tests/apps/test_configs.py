@@ -26,7 +26,7 @@ def test_a_config_trains_two_steps(path, data, tmp_path, monkeypatch):
         make_streets(tmp_path / "data" / path.parent.name, path.parent.name, streets=2, sweeps=11)
         monkeypatch.setenv("SPIKEVOX_DATA", str(tmp_path / "data"))
         overrides += MADE[path.parent.name]
-    if path.stem == "detect":
+    if path.stem.startswith("detect"):
         overrides += ["train_dataloader.dataset.frames.count=4", "val_dataloader.dataset.frames.count=1"]
         # That at which its warm-up begins: the first of full size lets thousands of anchors fire.
         overrides += ["optim_wrapper.optimizer.lr=4e-4"]

@@ -28,7 +28,7 @@ from spikevox.tasks.detection import box_result, kitti_result, nuscenes_result
 from spikevox.tasks.detection.scoring import kitti_rows
 from spikevox.tasks.errors import CheckpointError, ConfigError
 from spikevox.tasks.transforms import Flip
-from tasks.detection.toy_streets import detector, streets
+from tasks.detection.toy_streets import detector, streets, two_stages
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::ResourceWarning", "ignore::DeprecationWarning")
 
@@ -78,8 +78,11 @@ def test_a_training_learns_and_keeps_the_best_precision(trained):
 
 
 class Stop(Hook):
+    def __init__(self, step):
+        self.step = step
+
     def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if runner.iter == 3:
+        if runner.iter == self.step:
             raise InterruptedError
 
 
@@ -88,7 +91,7 @@ def test_a_stopped_training_resumes_bit_for_bit(tmp_path):
     whole, stopped = tmp_path / "a", tmp_path / "b"
     build_runner(config, whole).train()
     runner = build_runner(config, stopped)
-    runner.register_hook(Stop())
+    runner.register_hook(Stop(3))
     with pytest.raises(InterruptedError):
         runner.train()
     build_runner(config, stopped, resume=True).train()
@@ -184,6 +187,21 @@ def test_predictions_in_nuscenes_layout_are_scored_as_nuscenes_does(trained, run
     assert figures["mean_ap"] == pytest.approx(expected.mean_ap)
     # Velocities that are not known are written as 0, but not scored.
     assert figures["rows"][0]["errors"][:3] == pytest.approx(list(expected.rows[0].errors[:3]))
+
+
+def test_two_stages_train_and_are_loaded_from_their_weights(tmp_path):
+    """Resumes bit for bit too: proposals are drawn from a generator that checkpoints hold."""
+    config = {**experiment(epochs=2), "model": two_stages(choice={"score": 0.0})}
+    whole, stopped = tmp_path / "a", tmp_path / "b"
+    build_runner(config, whole).train()
+    runner = build_runner(config, stopped)
+    runner.register_hook(Stop(1))
+    with pytest.raises(InterruptedError):
+        runner.train()
+    build_runner(config, stopped, resume=True).train()
+    (found, _), (expected, _) = (read_weights(folder / "weights.safetensors") for folder in (stopped, whole))
+    assert all(torch.equal(found[key], expected[key]) for key in expected)
+    assert len(load_detector(whole / "weights.safetensors")(StreetFrames(1).frame(0).points)) > 0
 
 
 def test_what_a_detector_cannot_do_is_said(trained, run, capsys, tmp_path):

@@ -2,7 +2,7 @@
 
 from spikevox.layers.backbones import BevBackbone, Voxel8x
 from spikevox.tasks.datasets import DetectionDataset, StreetFrames
-from spikevox.tasks.detection import AnchorHead, SingleStageDetector
+from spikevox.tasks.detection import AnchorHead, RoiHead, SingleStageDetector, TwoStageDetector
 
 REACH = 16.0
 CAR = {"name": "car", "size": (4.5, 1.8, 1.6), "bottom": -2.15, "matched": 0.5, "unmatched": 0.35}
@@ -34,3 +34,13 @@ def detector(**options):
         "backend": "auto",
         **options,
     }  # fmt: skip
+
+
+ROI = {
+    "type": RoiHead, "voxel_size": (0.1, 0.1, 0.15), "lower": (-REACH, -REACH, -3.4), "size": "small",
+    "radii": (0.8, 1.6, 3.2), "dropout": 0.0, "batch_norm_momentum": 0.1,
+}  # fmt: skip
+
+
+def two_stages(**options):
+    return detector(type=TwoStageDetector, roi_head=ROI, sampling={"places": 48}, **options)

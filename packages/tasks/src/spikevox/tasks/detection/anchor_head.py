@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spikevox.tasks.datasets.frame import Boxes
@@ -16,7 +17,7 @@ from spikevox.tasks.errors import ConfigError
 from spikevox.tasks.geometry import decode_boxes, non_maximum_suppression, turn_into_half, wrap_angle
 
 # A network at its start may say anything: no object is e^4 times as long as its anchor.
-_LARGEST_RATIO = 4.0
+LARGEST_RATIO = 4.0
 # Share of anchors that stand for an object, as a fresh network has it (focal loss, section 4.1).
 _PRIOR = 0.01
 
@@ -136,13 +137,34 @@ class AnchorHead(nn.Module):
         rows = (~(scores < choice.score)).nonzero().squeeze(1)
         rows = rows[scores[rows].argsort(descending=True, stable=True)][: choice.candidates]
         deltas = deltas[rows]
-        deltas[:, 3:6] = deltas[:, 3:6].clamp(max=_LARGEST_RATIO)
+        deltas[:, 3:6] = deltas[:, 3:6].clamp(max=LARGEST_RATIO)
         found = decode_boxes(deltas, anchors[rows])
         found[:, 6] = wrap_angle(turn_into_half(found[:, 6], halves[rows]))
-        table, kinds, sure = found.numpy(), classes[rows].numpy(), scores[rows].numpy()
-        kept = non_maximum_suppression(table, sure, choice.overlap, classes=kinds, most=choice.most)
-        names = tuple(self.class_names[number] for number in kinds[kept])
-        return Boxes(table[kept, :3], table[kept, 3:6], table[kept, 6], names, scores=sure[kept].astype(np.float64))
+        return best_boxes(found.numpy(), scores[rows].numpy(), classes[rows].numpy(), self.class_names, choice)
+
+
+def best_boxes(
+    table: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    classes: NDArray[np.int64],
+    names: Sequence[str],
+    choice: BoxChoice,
+) -> Boxes:
+    """Boxes that no better one of their class suppresses, the best score first.
+
+    Args:
+        table: (B, 7) x, y, z, length, width, height, yaw.
+        scores: (B,).
+        classes: (B,) number of each box's class.
+        names: of the classes.
+        choice: of which ``overlap`` and ``most`` are looked at.
+
+    Raises:
+        BoxError: numbers that are not finite.
+    """
+    kept = non_maximum_suppression(table, scores, choice.overlap, classes=classes, most=choice.most)
+    chosen = tuple(names[number] for number in classes[kept])
+    return Boxes(table[kept, :3], table[kept, 3:6], table[kept, 6], chosen, scores=scores[kept])
 
 
 def _cells(output: AnchorOutput) -> tuple[int, int]:

@@ -71,8 +71,8 @@ class SingleStageDetector(BaseModel):
                 f"the 2D backbone reads {channels} channels and the head {self.bev.out_channels}, got in_channels of "
                 f"{self.bev.in_channels} and {self.head.in_channels}."
             )
-        self.loss_weights = _options(LossWeights, loss_weights, "loss_weights")
-        self.choice = _options(BoxChoice, choice, "choice")
+        self.loss_weights = options_of(LossWeights(), loss_weights, "loss_weights")
+        self.choice = options_of(BoxChoice(), choice, "choice")
         self.backend = backend
 
     @property
@@ -98,26 +98,36 @@ class SingleStageDetector(BaseModel):
             and ``positives``, the anchors a sample that stand for objects; ``"predict"``: Boxes with scores, one a sample.
         """
         dtype = self.head.score.weight.dtype
-        output = self.anchor_output(
-            SparseTensor(features.to(dtype), coordinates, batch_size=batch_size, backend=self.backend)
-        )
+        seen = self.backbone(SparseTensor(features.to(dtype), coordinates, batch_size=batch_size, backend=self.backend))
+        output: AnchorOutput = self.head(self.bev(merge_heights(seen.spikes, self.backbone.out_shape)))
         if mode == "tensor":
             return output
         if mode == "predict":
-            return self.head.boxes(output, self.choice)
+            return self.detect(output, seen.membranes)
         if boxes is None:
             raise ConfigError("a loss of detection needs the boxes of every frame; this split has none.")
+        return self.losses(output, seen.membranes, boxes)
+
+    def detect(self, output: AnchorOutput, membranes: Sequence[SparseTensor]) -> list[Boxes]:
+        """Boxes with scores of each sample, from what is said at the anchors and the membranes of the 3D backbone's stages."""
+        return self.head.boxes(output, self.choice)
+
+    def losses(
+        self, output: AnchorOutput, membranes: Sequence[SparseTensor], boxes: Sequence[Boxes]
+    ) -> dict[str, Tensor]:
+        """Losses of a batch, and ``positives``."""
         targets = self.head.targets(output, boxes)
         positives = sum((target.classes > 0).sum() for target in targets) / len(targets)
         return {**anchor_losses(output, targets, self.loss_weights), "positives": positives}
 
-    def anchor_output(self, x: SparseTensor) -> AnchorOutput:
-        """What is said at the anchors of a sparse tensor of voxel features."""
-        return self.head(self.bev(merge_heights(self.backbone(x).spikes, self.backbone.out_shape)))
 
+def options_of(defaults: Any, values: Mapping[str, float] | None, name: str) -> Any:
+    """A named tuple with some of its numbers replaced.
 
-def _options(kind: Any, values: Mapping[str, float] | None, name: str) -> Any:
-    try:
-        return kind(**(values or {}))
-    except TypeError as error:
-        raise ConfigError(f"{name} has {', '.join(kind._fields)}: {error}.") from error
+    Raises:
+        ConfigError: a number that it does not have; ``name`` is what the tuple is called then.
+    """
+    unknown = sorted(set(values or ()) - set(defaults._fields))
+    if unknown:
+        raise ConfigError(f"{name} has {', '.join(defaults._fields)}, not {unknown[0]!r}.")
+    return defaults._replace(**(values or {}))
