@@ -201,6 +201,21 @@ def test_proposals_are_mended_as_the_second_stage_says(cloud):
     assert found.scores == pytest.approx(np.full(len(found), 1 / (1 + math.exp(-4))))
 
 
+def test_a_sample_gets_what_it_gets_alone(cloud):
+    other = build(streets(first_seed=4)).cloud(0)
+    network = build(two_stages(choice={"score": 0.0}, test_proposals={"most": 20})).double()
+    network(*detection_batch([cloud, other]), mode="loss")
+    with torch.no_grad():
+        network.roi_head.score[-1].weight.normal_()
+    network.eval()
+    together = network(*detection_batch([cloud, other]), mode="predict")
+    for found, one in zip(together, (cloud, other), strict=True):
+        alone = network(*detection_batch([one]), mode="predict")[0]
+        assert len(alone) > 3
+        np.testing.assert_allclose(found.scores, alone.scores, atol=1e-10)
+        np.testing.assert_allclose(found.array(), alone.array(), atol=1e-9)
+
+
 def test_the_same_state_of_torch_draws_the_same_proposals(cloud):
     network, batch = build(two_stages()), detection_batch([cloud])
     values = []
