@@ -204,14 +204,16 @@ def test_proposals_are_mended_as_the_second_stage_says(cloud):
 def test_a_sample_gets_what_it_gets_alone(cloud):
     other = build(streets(first_seed=4)).cloud(0)
     network = build(two_stages(choice={"score": 0.0}, test_proposals={"most": 20})).double()
+    # Statistics of the data, so that neurons fire as in a trained network.
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm1d):
+            module.momentum = 1.0
     network(*detection_batch([cloud, other]), mode="loss")
-    with torch.no_grad():
-        network.roi_head.score[-1].weight.normal_()
     network.eval()
     together = network(*detection_batch([cloud, other]), mode="predict")
     for found, one in zip(together, (cloud, other), strict=True):
         alone = network(*detection_batch([one]), mode="predict")[0]
-        assert len(alone) > 3
+        assert len(np.unique(alone.scores)) > 3
         np.testing.assert_allclose(found.scores, alone.scores, atol=1e-10)
         np.testing.assert_allclose(found.array(), alone.array(), atol=1e-9)
 
