@@ -189,7 +189,7 @@ def test_streets_give_cars():
     streets = DetectionDataset(StreetFrames(2), classes={"car": ["car", "van", "pickup"]}, grid=GRID, least_points=5)
     clouds = [streets.cloud(index) for index in range(2)]
     assert all(len(cloud.boxes) >= 3 and set(cloud.boxes.names) == {"car"} for cloud in clouds)
-    assert streets.frame_name(1) == "0001/0000"
+    assert streets.frame_name(1, streets.read(1)) == "0001/0000"
 
 
 def test_a_misspelt_option_of_an_experiment_is_found():

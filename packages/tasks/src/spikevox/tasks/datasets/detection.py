@@ -13,7 +13,7 @@ from spikevox.encoding.report import VoxelReport
 from spikevox.tasks.build import build
 from spikevox.tasks.datasets.base import VoxelDataset
 from spikevox.tasks.datasets.frame import Boxes, LidarFrame
-from spikevox.tasks.datasets.segmentation import FrameReader, reader_name
+from spikevox.tasks.datasets.segmentation import FrameReader, chosen_frames, reader_name
 from spikevox.tasks.errors import ConfigError
 from spikevox.tasks.transforms import Motion, affine_map
 
@@ -132,10 +132,7 @@ class DetectionDataset(VoxelDataset):
         for transform in self.pipeline.transforms:
             if not transform.keeps_boxes():
                 raise ConfigError(f"boxes cannot go along with {transform}: leave it out.")
-        self.indices = range(len(self.frames)) if indices is None else [int(i) for i in indices]
-        absent = [i for i in self.indices if not 0 <= i < len(self.frames)]
-        if absent:
-            raise ConfigError(f"indices names frame {absent[0]}; {self.name} has {len(self.frames)}.")
+        self.indices = chosen_frames(self.frames, indices)
 
     @property
     def metric_options(self) -> dict[str, Any]:

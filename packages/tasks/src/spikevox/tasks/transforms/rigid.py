@@ -180,11 +180,20 @@ class Shift(Motion):
 
 @dataclass(frozen=True)
 class Flip(Motion):
-    """Mirrors x and y, each with probability one half."""
+    """Mirrors the coordinates along axes, each with probability one half; ``("y",)`` changes left and right alone."""
+
+    axes: Sequence[str] = ("x", "y")
+
+    def __post_init__(self) -> None:
+        if not self.axes or not set(self.axes) <= {"x", "y"}:
+            raise ConfigError(f"axes to mirror are x, y or both, got {self.axes!r}.")
 
     def draw(self, generator: np.random.Generator) -> NDArray[np.float64]:
         """Draws two signs."""
-        return _motion(np.diag(np.append(generator.choice([-1.0, 1.0], 2), 1.0)))
+        signs = generator.choice([-1.0, 1.0], 2)
+        return _motion(
+            np.diag([sign if axis in self.axes else 1.0 for sign, axis in zip(signs, "xy", strict=True)] + [1.0])
+        )
 
 
 @dataclass(frozen=True)
