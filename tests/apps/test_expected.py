@@ -11,7 +11,12 @@ from spikevox.tasks.session import verbs
 from spikevox.tasks.training import WEIGHTS
 
 APPS = Path(__file__).resolve().parents[2] / "apps"
-NEEDS = {"modelnet": "modelnet10", "pandaset": "pandaset"}
+NEEDS = {
+    "modelnet": "modelnet10",
+    "pandaset": "pandaset",
+    "semantickitti": "semantickitti",
+    "synthetic/segment_pandaset": "pandaset",
+}
 TABLES = [
     (path.parent, name, table)
     for path in sorted(APPS.glob("*/expected.toml"))
@@ -26,6 +31,12 @@ def named(shipped):
     )
 
 
+def find_data(data, folder, name):
+    for key in (folder.name, f"{folder.name}/{name}"):
+        if key in NEEDS:
+            data(NEEDS[key])
+
+
 def check(folder, name, table, weights):
     config = load_config(folder / f"{name}.py")
     figures = verbs(config).score(config, weights).figures(name)
@@ -34,15 +45,13 @@ def check(folder, name, table, weights):
 
 @named(shipped=True)
 def test_shipped_weights_give_their_figure_again(folder, name, table, data):
-    if folder.name in NEEDS:
-        data(NEEDS[folder.name])
+    find_data(data, folder, name)
     check(folder, name, table, folder / table["weights"])
 
 
 @pytest.mark.slow
 @named(shipped=False)
 def test_training_anew_reaches_the_figure(folder, name, table, data, tmp_path):
-    if folder.name in NEEDS:
-        data(NEEDS[folder.name])
+    find_data(data, folder, name)
     build_runner(load_config(folder / f"{name}.py"), tmp_path).train()
     check(folder, name, table, tmp_path / WEIGHTS)

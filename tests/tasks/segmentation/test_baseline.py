@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from sklearn.ensemble import RandomForestClassifier
 
 from spikevox.tasks import cli, segmentation_session
 from spikevox.tasks.errors import ConfigError
@@ -64,6 +65,20 @@ def test_without_validation_the_last_fifth_of_the_training_clouds_chooses():
     assert np.array_equal(found.result.confusion, expected.result.confusion)
     with pytest.raises(ConfigError, match="training clouds held out: there must be two or more"):
         point_forest(ToyScenes("train", count=1), None, test, trees=10)
+
+
+@pytest.mark.parametrize(("limits", "share"), [({}, None), ({"rows": 20}, 20), ({"most_rows": 90}, 30)])
+def test_a_forest_takes_an_equal_part_of_every_cloud(monkeypatch, limits, share):
+    sizes = []
+    plain = RandomForestClassifier.fit
+    monkeypatch.setattr(RandomForestClassifier, "fit", lambda self, x, y: sizes.append(len(x)) or plain(self, x, y))
+    splits = [ToyScenes(split, count=count) for split, count in (("train", 3), ("val", 1), ("test", 1))]
+    point_forest(*splits, trees=2, **limits)
+    labelled = [int((split[index].labels >= 0).sum()) for split in splits[:2] for index in range(len(split))]
+    # Three times on the training split, then with the validation split, whose cloud takes its part.
+    later = 90 // 4 if share == 30 else share
+    expected = [sum(labelled[:3]), sum(labelled)] if share is None else [3 * share, 4 * later]
+    assert sizes == [*[expected[0]] * 3, expected[1]]
 
 
 def test_the_command_prints_what_needs_no_network(monkeypatch, tmp_path, capsys):

@@ -46,7 +46,7 @@ class LabelledSide:
                 f"expected an axis x, y or z, and above, below or both in this order, got {axis!r}, {above} and {below}."
             )
         self.reader: FrameReader = build(frames)
-        self.label_names, self.frames = self.reader.label_names, self.reader.frames
+        self.label_names, self.frames = dict(self.reader.label_names), self.reader.frames
         self.axis = "xyz".index(axis)
         self.low, self.high = low, high
         self.name = f"{reader_name(self.reader)}, labels where {_place(axis, above, below)}"

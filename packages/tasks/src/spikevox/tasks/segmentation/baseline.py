@@ -152,6 +152,7 @@ def point_forest(
     *,
     trees: int = 500,
     rows: int = 9000,
+    most_rows: int = 100_000,
     seed: int = 0,
 ) -> PointForest:
     """Scores of the best of three feature sets, chosen on the validation split and trained on all the rest.
@@ -165,6 +166,7 @@ def point_forest(
         test: test split.
         trees: of the forest.
         rows: most labelled voxels of a cloud that a forest is trained on, drawn at random.
+        most_rows: of all clouds together; where there are many clouds, each gives an equal part.
         seed: of the forest and of the voxels drawn.
 
     Raises:
@@ -181,10 +183,10 @@ def point_forest(
     classes = len(train.class_names)
     scores = {}
     for name in FEATURES:
-        forest = _fit(known, name, trees, rows, seed)
+        forest = _fit(known, name, trees, (rows, most_rows), seed)
         scores[name] = _score(forest, chooses, name, classes).miou
     best = max(scores, key=lambda name: scores[name])
-    forest = _fit([*known, *chooses], best, trees, rows, seed)
+    forest = _fit([*known, *chooses], best, trees, (rows, most_rows), seed)
     return PointForest(trees, best, scores, _score(forest, _clouds(test), best, classes))
 
 
@@ -206,14 +208,16 @@ def _cloud(data: SegmentationDataset, index: int) -> _Cloud:
     return _Cloud(voxels, points[:, :3], labels, tables)
 
 
-def _fit(clouds: Sequence[_Cloud], name: str, trees: int, rows: int, seed: int) -> RandomForestClassifier:
+def _fit(clouds: Sequence[_Cloud], name: str, trees: int, rows: tuple[int, int], seed: int) -> RandomForestClassifier:
+    """A forest of at most ``rows`` voxels of a cloud, and of all clouds together."""
     generator = np.random.default_rng(seed)
+    share = min(rows[0], max(1, rows[1] // len(clouds)))
     tables, labels = [], []
     for cloud in clouds:
         if cloud.voxels.labels is None or not len(cloud.voxels):
             continue
         known = np.flatnonzero(cloud.voxels.labels >= 0)
-        chosen = generator.permutation(known)[:rows]
+        chosen = generator.permutation(known)[:share]
         tables.append(cloud.tables[name][chosen])
         labels.append(cloud.voxels.labels[chosen])
     forest = RandomForestClassifier(

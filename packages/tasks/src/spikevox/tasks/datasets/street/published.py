@@ -58,7 +58,10 @@ _TABLE: Mapping[str, _Names] = MappingProxyType(
 )
 
 
-def _numbers(column: str) -> NDArray[np.int64]:
+def label_numbers(column: str) -> NDArray[np.int64]:
+    """(classes,) the number of each class of STREET_CLASSES in ``"pandaset"``, ``"semantickitti"`` or ``"nuscenes"``, or here."""
+    if column == "street":
+        return np.arange(len(STREET_CLASSES))
     return np.array([getattr(_TABLE[name], column) for name in STREET_CLASSES], dtype=np.int64)
 
 
@@ -76,7 +79,7 @@ def to_semantickitti(frame: LidarFrame, first: LidarFrame) -> LidarFrame:
         first: frame of the sequence, whose coordinates become those of the world.
     """
     boxes, labels, instances = _parts(frame)
-    still, moving = _numbers("semantickitti"), _numbers("moving")
+    still, moving = label_numbers("semantickitti"), label_numbers("moving")
     # Instances count from 1.
     moves = np.append(False, np.asarray(boxes.velocities).any(axis=1))[instances]
     numbers = np.where(moves & (moving[labels] > 0), moving[labels], still[labels])
@@ -93,7 +96,7 @@ def to_nuscenes(frame: LidarFrame, lidar: Lidar, start: float = 0.0) -> LidarFra
         lidar: what saw it.
         start: seconds on the data set's clock at which the street begins.
     """
-    numbers = _numbers("nuscenes")
+    numbers = label_numbers("nuscenes")
     points = np.column_stack([frame.points[:, :3], _bytes(frame.points[:, 3]), rings(frame.points, lidar)])
     return replace(
         frame,
@@ -108,7 +111,7 @@ def to_nuscenes(frame: LidarFrame, lidar: Lidar, start: float = 0.0) -> LidarFra
 
 def to_pandaset(frame: LidarFrame) -> LidarFrame:
     """Intensities as whole numbers of 0 to 255, all from sensor 0, PandaSet's labels, boxes by the same names."""
-    numbers = _numbers("pandaset")
+    numbers = label_numbers("pandaset")
     points = np.column_stack([frame.points[:, :3], _bytes(frame.points[:, 3]), np.zeros(len(frame.points))])
     return replace(
         frame,
