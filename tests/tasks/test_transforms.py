@@ -113,3 +113,20 @@ def test_columns_are_scaled_and_coordinates_are_not():
     for factors in ({"x": 2.0}, {"intensity": np.inf}):
         with pytest.raises(ConfigError, match="factors must be finite and of columns that are not coordinates"):
             ScaleColumns(factors)
+
+
+def test_a_flip_mirrors_the_axes_that_it_is_told():
+    points = cloud()
+    seen = {tuple(np.sign(Flip(("y",)).draw(np.random.default_rng(seed)).diagonal())) for seed in range(20)}
+    assert seen == {(1, 1, 1, 1), (1, -1, 1, 1)}
+    both = {tuple(Flip()(points, COLUMNS, np.random.default_rng(seed))[0, :2] / points[0, :2]) for seed in range(40)}
+    assert both == {(1, 1), (1, -1), (-1, 1), (-1, -1)}
+    for axes in ((), ("z",), "xz"):
+        with pytest.raises(ConfigError, match="axes to mirror"):
+            Flip(axes)
+
+
+def test_only_what_moves_all_points_alike_keeps_boxes():
+    kept = [RotateZ(), Scale(), Shift(), Flip(), Jitter(), DropPoints(), ScaleColumns({"intensity": 2.0})]
+    assert all(transform.keeps_boxes() for transform in kept)
+    assert not any(transform.keeps_boxes() for transform in (NormaliseSphere(), Scale(each_axis=True)))

@@ -3,7 +3,7 @@ import pytest
 from matplotlib.image import imread
 
 from spikevox.tasks.datasets import read_points
-from spikevox.tasks.view import birdseye_figure, class_colours, point_colours, save_figure, write_ply
+from spikevox.tasks.view import birdseye_figure, boxes_figure, class_colours, point_colours, save_figure, write_ply
 
 
 def test_a_ply_is_read_back_with_its_points_colours_and_labels(tmp_path):
@@ -50,3 +50,19 @@ def test_a_picture_from_above_shows_each_class_in_its_colour(tmp_path):
 def test_a_picture_of_nothing_is_one(tmp_path):
     save_figure(birdseye_figure(np.zeros((0, 3)), [("none", np.zeros(0, int))], ("a",)), tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_boxes_are_outlined_where_they_lie(tmp_path):
+    """Corners by hand: a box of 4 x 2 m at (10, 5), turned by a quarter; its heading points along y."""
+    table = np.array([[10.0, 5, 0, 4, 2, 1.5, np.pi / 2]])
+    figure = boxes_figure(np.zeros((5, 3)), [("found", table, ["car 0.90"]), ("true", np.zeros((0, 7)), [])])
+    axes = figure.axes[0]
+    outline, heading = (c.get_segments()[0] for c in axes.collections[1:3])
+    assert {tuple(corner) for corner in np.round(outline).tolist()} == {(9, 3), (9, 7), (11, 3), (11, 7)}
+    np.testing.assert_allclose(heading, [[10, 5], [10, 7]], atol=1e-12)
+    assert [text.get_text() for text in axes.texts] == ["car 0.90"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["found, 1", "true, 0"]
+    save_figure(figure, tmp_path / "boxes.png")
+    assert (tmp_path / "boxes.png").read_bytes()[:4] == b"\x89PNG"
+    with pytest.raises(ValueError, match="argument 2 is"):
+        boxes_figure(np.zeros((5, 3)), [("found", table, ["a", "b"])])

@@ -81,12 +81,20 @@ def _parser() -> argparse.ArgumentParser:
     test = _verb(verbs, "test", _test, "score weights on the test split", config=True)
     test.add_argument("weights", help=".safetensors or checkpoint")
     test.add_argument("--votes", type=int, default=1, help="views of each sample whose scores are averaged")
-    test.add_argument("--figures", help="folder for confusion.png and, of classifiers, spikes.png")
+    test.add_argument(
+        "--figures", help="folder for pictures: confusion.png, of classifiers spikes.png, of detectors frames"
+    )
     test.add_argument("--json", help="file for the figures")
-    predict = _verb(verbs, "predict", _predict, "classify files or their points, or the test split", config=True)
+    predict = _verb(
+        verbs,
+        "predict",
+        _predict,
+        "say what files hold, or the test split: classes, labels of points, boxes",
+        config=True,
+    )
     predict.add_argument("weights")
     predict.add_argument("paths", nargs="*", help="cloud files or folders; the test split by default")
-    predict.add_argument("--out", required=True, help="folder for predictions.json; for labels and pictures of points")
+    predict.add_argument("--out", required=True, help="folder for predictions.json; for labels or boxes and pictures")
     baseline = _verb(verbs, "baseline", _baseline, "score of what needs no network on the same data", config=True)
     baseline.add_argument("--trees", type=_count, default=500, help="trees of the forest, 500 by default")
     baseline.add_argument("--json", help="file for the figures")

@@ -94,11 +94,14 @@ class FiniteCheck(Hook):
         """Watches the loss."""
 
         def check(network: nn.Module, arguments: Any, options: Any, output: Any) -> None:
-            if not isinstance(output, dict) or math.isfinite(float(output["loss"].detach())):
+            # As mmengine adds them up.
+            parts = output.items() if isinstance(output, dict) else ()
+            total = sum(float(value.detach()) for name, value in parts if "loss" in name)
+            if math.isfinite(total):
                 return
             self._stop_watching()
             raise TrainingError(
-                f"the loss of step {runner.iter + 1} is {float(output['loss'].detach())}: "
+                f"the loss of step {runner.iter + 1} is {total}: "
                 f"{_first_layer(network, arguments, options)}. Lower the learning rate, clip gradients "
                 "(optim_wrapper.clip_grad), or look at the samples of this step."
             )

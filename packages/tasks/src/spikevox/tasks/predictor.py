@@ -14,11 +14,18 @@ from spikevox.layers import reset_states
 from spikevox.layers.monitor import FiringMonitor
 from spikevox.tasks.build import build
 from spikevox.tasks.checkpoint import check_facts, load_strictly, neuron_facts, read_weights
+from spikevox.tasks.classification import Classifier
 from spikevox.tasks.datasets.base import PointPipeline
+from spikevox.tasks.detection import BoxPredictor, SingleStageDetector
 from spikevox.tasks.errors import CheckpointError
 from spikevox.tasks.segmentation import PointSegmenter, Segmenter
 
 _NEEDED = ("model", "voxels", "class_names")
+_KINDS: dict[type[torch.nn.Module], tuple[str, str]] = {
+    Classifier: ("classifies whole clouds", "load_predictor"),
+    Segmenter: ("labels points", "load_segmenter"),
+    SingleStageDetector: ("finds boxes", "load_detector"),
+}
 
 
 class Prediction(NamedTuple):
@@ -81,11 +88,10 @@ def load_predictor(weights: str | Path) -> Predictor:
     """Loads a classifier's weights file written by training; the file alone is enough.
 
     Raises:
-        CheckpointError: a file that is damaged, foreign, or names anything but networks of spikevox; or one of points.
+        CheckpointError: a file that is damaged, foreign, or names anything but networks of spikevox; or one of another kind.
     """
     network, facts = load_described(weights, needed=_NEEDED)
-    if isinstance(network, Segmenter):
-        raise CheckpointError(f"{weights} holds a network that labels points: use load_segmenter.")
+    _check_kind(network, Classifier, weights)
     return Predictor(network, facts)
 
 
@@ -97,13 +103,29 @@ def load_segmenter(weights: str | Path, **options: Any) -> PointSegmenter:
         **options: ``views``, ``fragments`` and ``outside``, see :class:`~spikevox.tasks.segmentation.PointSegmenter`.
 
     Raises:
-        CheckpointError: a file that is damaged, foreign, or names anything but networks of spikevox; or a classifier's.
+        CheckpointError: a file that is damaged, foreign, or names anything but networks of spikevox; or one of another kind.
         ConfigError: an option out of its range.
     """
     network, facts = load_described(weights, needed=_NEEDED)
-    if not isinstance(network, Segmenter):
-        raise CheckpointError(f"{weights} holds a network that classifies whole clouds: use load_predictor.")
+    _check_kind(network, Segmenter, weights)
     return PointSegmenter(network, facts["voxels"], class_names=facts["class_names"], **options)
+
+
+def load_detector(weights: str | Path) -> BoxPredictor:
+    """Loads a detector's weights file written by training; the file alone is enough.
+
+    Raises:
+        CheckpointError: a file that is damaged, foreign, or names anything but networks of spikevox; or one of another kind.
+    """
+    network, facts = load_described(weights, needed=_NEEDED)
+    _check_kind(network, SingleStageDetector, weights)
+    return BoxPredictor(network, facts["voxels"])
+
+
+def _check_kind(network: torch.nn.Module, wanted: type[torch.nn.Module], weights: str | Path) -> None:
+    for kind, (what, loader) in _KINDS.items():
+        if isinstance(network, kind) and kind is not wanted:
+            raise CheckpointError(f"{weights} holds a network that {what}: use {loader}.")
 
 
 def load_described(

@@ -80,7 +80,7 @@ def build_runner(
         train_cfg={"type": TrainLoop, **loop},
         val_dataloader=None if val is None else _loader(val, batch_size, seed, shuffle=False),
         val_cfg=None if val is None else {},
-        val_evaluator=None if val is None else Evaluator([metric(len(val.class_names))]),
+        val_evaluator=None if val is None else Evaluator([metric(**val.metric_options)]),
         optim_wrapper=dict(config["optim_wrapper"]),
         param_scheduler=[dict(s) for s in config.get("param_scheduler", [])],
         default_hooks={"timer": None, "logger": None, "checkpoint": None, "sampler_seed": None},

@@ -12,13 +12,12 @@ from spikevox.tasks.atomic import write_atomically
 from spikevox.tasks.build import build
 from spikevox.tasks.checkpoint import versions
 from spikevox.tasks.datasets.frame import LidarFrame
-from spikevox.tasks.datasets.points import read_points
 from spikevox.tasks.datasets.segmentation import SegmentationDataset
 from spikevox.tasks.segmentation.baseline import PointBaseline, point_forest
 from spikevox.tasks.segmentation.inference import PointSegmenter, most_likely
 from spikevox.tasks.segmentation.memory import copy_nearest
 from spikevox.tasks.segmentation.metric import SegmentationResult, count_pairs, segmentation_result
-from spikevox.tasks.session import clouds_of, load_network, test_options
+from spikevox.tasks.session import frames_of, free_name, load_network, test_options
 
 
 class ScoredPoints(NamedTuple):
@@ -114,33 +113,14 @@ def predict_into(
     # The last one stands for -1.
     raw = np.array([*dataset.raw_labels, 0], dtype="<u4")
     taken: set[str] = set()
-    for name, frame in _frames(dataset, paths):
+    for name, frame in frames_of(dataset, paths):
         classes = most_likely(segmenter(dataset.points(frame), source=frame.source))
-        target = Path(folder) / _free_name(name.replace("/", "_"), taken)
+        target = Path(folder) / free_name(name.replace("/", "_"), taken)
         write_atomically(target.with_name(target.name + ".label"), raw[classes].tobytes())
         _draw(target, frame, classes, dataset)
         counts = np.bincount(classes[classes >= 0], minlength=len(dataset.class_names))
         most = ", ".join(f"{dataset.class_names[c]} {counts[c]}" for c in np.argsort(-counts)[:3] if counts[c])
         yield f"{target}.label, .png, .ply: {len(classes)} points, most of them {most or 'without prediction'}"
-
-
-def _frames(dataset: SegmentationDataset, paths: Sequence[str]) -> Iterator[tuple[str, LidarFrame]]:
-    for index in range(0 if paths else len(dataset)):
-        frame = dataset.read(index)
-        yield dataset.frame_name(index, frame), frame
-    for path in (file for name in paths for file in clouds_of(Path(name))):
-        cloud = read_points(path)
-        yield path.stem, LidarFrame(cloud.points, cloud.columns, str(path))
-
-
-def _free_name(stem: str, taken: set[str]) -> str:
-    """The name, with a number where it is taken."""
-    name, count = stem, 1
-    while name in taken:
-        count += 1
-        name = f"{stem}_{count}"
-    taken.add(name)
-    return name
 
 
 def _draw(target: Path, frame: LidarFrame, classes: NDArray[np.int64], dataset: SegmentationDataset) -> None:

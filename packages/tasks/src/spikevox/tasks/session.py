@@ -17,6 +17,7 @@ from spikevox.tasks.checkpoint import load_weights, versions
 from spikevox.tasks.classification.baseline import Baseline, forest_baseline
 from spikevox.tasks.classification.scoring import Evaluation, evaluate
 from spikevox.tasks.datasets.base import PointDataset, VoxelDataset
+from spikevox.tasks.datasets.frame import LidarFrame
 from spikevox.tasks.datasets.points import read_points
 from spikevox.tasks.errors import ConfigError
 from spikevox.tasks.predictor import Predictor
@@ -209,6 +210,26 @@ def clouds_of(path: Path) -> list[Path]:
     if not files:
         raise ConfigError(f"{path} holds no cloud; known formats are {', '.join(_CLOUDS)}.")
     return files
+
+
+def frames_of(dataset: Any, paths: Sequence[str]) -> Iterator[tuple[str, LidarFrame]]:
+    """Names and frames of files, of all clouds in folders, or of a data set of frames where no path is given."""
+    for index in range(0 if paths else len(dataset)):
+        frame = dataset.read(index)
+        yield dataset.frame_name(index, frame), frame
+    for path in (file for name in paths for file in clouds_of(Path(name))):
+        cloud = read_points(path)
+        yield path.stem, LidarFrame(cloud.points, cloud.columns, str(path))
+
+
+def free_name(stem: str, taken: set[str]) -> str:
+    """The name, with a number where it is taken; it is taken then."""
+    name, count = stem, 1
+    while name in taken:
+        count += 1
+        name = f"{stem}_{count}"
+    taken.add(name)
+    return name
 
 
 def baseline(config: Mapping[str, Any], *, trees: int = 500) -> Baseline:

@@ -53,6 +53,7 @@ class Voxel8x(Backbone):
     Attributes:
         out_channels: C of the spikes.
         stage_channels: C of the three membranes.
+        out_shape: sites of the output along x, y, z; ``None`` where the grid has no bounds.
 
     Raises:
         LayerError: an unknown size or neuron.
@@ -90,6 +91,11 @@ class Voxel8x(Backbone):
             previous = current
             extent = None if extent is None else tuple((e - 1) // 2 + 1 for e in extent)  # type: ignore[assignment]
         self.stages = nn.ModuleList(stages)
+        self.out_shape: tuple[int, int, int] | None = None
+        if extent is not None:
+            self.out_shape = (extent[0], extent[1], (extent[2] - 3) // 2 + 1)
+            if extent[2] < 3:
+                raise LayerError(f"the last convolution needs 3 sites in height; a grid of {grid} leaves {extent[2]}.")
         self.out = nn.Sequential(
             SparseConv3d(
                 previous, shape.out, kernel_size=(1, 1, 3), stride=(1, 1, 2), padding=(0, 0, 0), extent=extent

@@ -7,7 +7,9 @@ from spikevox.encoding.lazy import lazy_exports
 if TYPE_CHECKING:
     from spikevox.tasks.datasets.aligned import AlignedFrames
     from spikevox.tasks.datasets.base import PointDataset, PointPipeline, VoxelDataset
+    from spikevox.tasks.datasets.box_file import read_boxes, write_boxes
     from spikevox.tasks.datasets.box_labels import BoxLabels
+    from spikevox.tasks.datasets.detection import BoxedCloud, DetectionBatch, DetectionDataset, map_boxes
     from spikevox.tasks.datasets.frame import Boxes, LidarFrame
     from spikevox.tasks.datasets.joined import JoinedFrames
     from spikevox.tasks.datasets.kitti import KittiObjects, write_kitti_frame
@@ -57,7 +59,9 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "aligned": ("AlignedFrames",),
         "base": ("PointDataset", "PointPipeline", "VoxelDataset"),
+        "box_file": ("read_boxes", "write_boxes"),
         "box_labels": ("BoxLabels",),
+        "detection": ("BoxedCloud", "DetectionBatch", "DetectionDataset", "map_boxes"),
         "frame": ("Boxes", "LidarFrame"),
         "joined": ("JoinedFrames",),
         "kitti": ("KittiObjects", "write_kitti_frame"),

@@ -147,6 +147,11 @@ class VoxelDataset(Dataset[Voxels]):
         """Class names under the key that mmengine reads."""
         return {"classes": self.class_names}
 
+    @property
+    def metric_options(self) -> dict[str, Any]:
+        """What the metric of a validation is built with."""
+        return {"num_classes": len(self.class_names)}
+
     def __len__(self) -> int:
         raise NotImplementedError
 

@@ -1,11 +1,12 @@
 """One LiDAR frame, whatever data set it came from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikevox.tasks.errors import DataFileError
+from spikevox.tasks.errors import ConfigError, DataFileError
 from spikevox.tasks.geometry import box_corners, count_points, points_in_boxes
 
 
@@ -112,6 +113,17 @@ class LidarFrame:
     boxes: Boxes | None = None
     pose: NDArray[np.float64] | None = None
     time: float | None = None
+
+    def table(self, columns: Sequence[str]) -> NDArray[np.float32]:
+        """(P, len(columns)) these columns of the points.
+
+        Raises:
+            ConfigError: a column that the frame does not have.
+        """
+        absent = [name for name in columns if name not in self.columns]
+        if absent:
+            raise ConfigError(f"{self.source} has no column {absent[0]!r}; it has {', '.join(self.columns)}.")
+        return self.points[:, [self.columns.index(name) for name in columns]]
 
 
 def check_frame(frame: LidarFrame) -> LidarFrame:

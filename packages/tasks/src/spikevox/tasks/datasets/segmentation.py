@@ -103,10 +103,7 @@ class SegmentationDataset(VoxelDataset):
         Raises:
             ConfigError: a column that the frame does not have.
         """
-        absent = [name for name in self.pipeline.columns if name not in frame.columns]
-        if absent:
-            raise ConfigError(f"{frame.source} has no column {absent[0]!r}; it has {', '.join(frame.columns)}.")
-        return frame.points[:, [frame.columns.index(name) for name in self.pipeline.columns]]
+        return frame.table(self.pipeline.columns)
 
     def classes(self, frame: LidarFrame) -> NDArray[np.int64] | None:
         """(P,) class of each point, -1 for those that do not count; ``None`` where the frame has no labels.
@@ -177,6 +174,21 @@ def reader_name(reader: FrameReader) -> str:
     return getattr(reader, "name", type(reader).__name__)
 
 
+def chosen_frames(reader: FrameReader, indices: Sequence[int] | None) -> Sequence[int]:
+    """The frames of a reader that belong to a part of it; all of them where none are named.
+
+    Raises:
+        ConfigError: a frame that the reader does not have.
+    """
+    if indices is None:
+        return range(len(reader))
+    chosen = [int(index) for index in indices]
+    absent = [index for index in chosen if not 0 <= index < len(reader)]
+    if absent:
+        raise ConfigError(f"indices names frame {absent[0]}; {reader_name(reader)} has {len(reader)}.")
+    return chosen
+
+
 class LabelledFrames(SegmentationDataset):
     """Frames of any reader, with classes made of its labels.
 
@@ -217,10 +229,7 @@ class LabelledFrames(SegmentationDataset):
                     f"{tuple(numbers)}."
                 )
             self.class_map |= dict.fromkeys(numbers, number)
-        self.indices = range(len(self.frames)) if indices is None else [int(i) for i in indices]
-        absent = [i for i in self.indices if not 0 <= i < len(self.frames)]
-        if absent:
-            raise ConfigError(f"indices names frame {absent[0]}; {self.name} has {len(self.frames)}.")
+        self.indices = chosen_frames(self.frames, indices)
 
     @property
     def raw_labels(self) -> tuple[int, ...]:

@@ -27,6 +27,35 @@ class Transform:
         """New points; the input is left as it is."""
         raise NotImplementedError
 
+    def keeps_boxes(self) -> bool:
+        """Whether boxes around points are as right afterwards; those of a :class:`Motion` move with the points."""
+        return False
+
+
+class Motion(Transform):
+    """Base of transforms that map all points by one matrix, which can map boxes too. A subclass defines ``draw``."""
+
+    def draw(self, generator: np.random.Generator) -> NDArray[np.float64]:
+        """(4, 4) from the points' coordinates to new ones."""
+        raise NotImplementedError
+
+    def __call__(self, points: Points, columns: Sequence[str], generator: np.random.Generator) -> Points:
+        """Draws the matrix and maps coordinates and normals."""
+        return affine_map(points, columns, self.draw(generator))
+
+    def keeps_boxes(self) -> bool:
+        """Turns, mirrors, shifts and equal scales of all axes do."""
+        return True
+
+
+def affine_map(points: Points, columns: Sequence[str], motion: NDArray[np.floating]) -> Points:
+    """New points: a (4, 4) matrix applied to coordinates, and its linear part to unit normals as they need it."""
+    linear = motion[:3, :3]
+    # A shift alone leaves normals as they are, to the last bit.
+    result = points.copy() if np.array_equal(linear, np.eye(3)) else linear_map(points, columns, linear)
+    result[:, :3] += motion[:3, 3]
+    return result
+
 
 def linear_map(points: Points, columns: Sequence[str], matrix: NDArray[np.floating]) -> Points:
     """New points: a 3x3 matrix applied to coordinates, and its inverse transpose to unit normals."""
@@ -37,6 +66,12 @@ def linear_map(points: Points, columns: Sequence[str], matrix: NDArray[np.floati
         normals = points[:, where] @ np.linalg.inv(matrix)
         result[:, where] = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
     return result
+
+
+def _motion(linear: NDArray[np.floating], shift: NDArray[np.floating] | float = 0.0) -> NDArray[np.float64]:
+    motion = np.eye(4)
+    motion[:3, :3], motion[:3, 3] = linear, shift
+    return motion
 
 
 def _check_range(name: str, value: float, low: float, high: float) -> None:
@@ -91,9 +126,13 @@ class ScaleColumns(Transform):
             result[:, list(columns).index(name)] *= factor
         return result
 
+    def keeps_boxes(self) -> bool:
+        """Coordinates stay."""
+        return True
+
 
 @dataclass(frozen=True)
-class RotateZ(Transform):
+class RotateZ(Motion):
     """Turns about the z axis by an angle uniform in ``[-angle, angle]``, in radians."""
 
     angle: float = float(np.pi)
@@ -101,15 +140,15 @@ class RotateZ(Transform):
     def __post_init__(self) -> None:
         _check_range("angle", self.angle, 0, float(np.pi))
 
-    def __call__(self, points: Points, columns: Sequence[str], generator: np.random.Generator) -> Points:
+    def draw(self, generator: np.random.Generator) -> NDArray[np.float64]:
         """Draws one angle."""
         turn = generator.uniform(-self.angle, self.angle)
         c, s = np.cos(turn), np.sin(turn)
-        return linear_map(points, columns, np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]))
+        return _motion(np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]))
 
 
 @dataclass(frozen=True)
-class Scale(Transform):
+class Scale(Motion):
     """Scales by a factor uniform in ``[1 - amount, 1 + amount]``, one for all axes or one for each."""
 
     amount: float = 0.1
@@ -118,33 +157,43 @@ class Scale(Transform):
     def __post_init__(self) -> None:
         _check_range("amount", self.amount, 0, 0.9)
 
-    def __call__(self, points: Points, columns: Sequence[str], generator: np.random.Generator) -> Points:
+    def draw(self, generator: np.random.Generator) -> NDArray[np.float64]:
         """Draws one factor, or three."""
         factors = generator.uniform(1 - self.amount, 1 + self.amount, 3 if self.each_axis else 1)
-        return linear_map(points, columns, np.diag(np.broadcast_to(factors, 3)))
+        return _motion(np.diag(np.broadcast_to(factors, 3)))
+
+    def keeps_boxes(self) -> bool:
+        """Unequal factors would make turned boxes askew."""
+        return not self.each_axis
 
 
 @dataclass(frozen=True)
-class Shift(Transform):
+class Shift(Motion):
     """Moves by a vector uniform in ``[-amount, amount]^3``, in metres."""
 
     amount: float = 0.2
 
-    def __call__(self, points: Points, columns: Sequence[str], generator: np.random.Generator) -> Points:
+    def draw(self, generator: np.random.Generator) -> NDArray[np.float64]:
         """Draws one vector."""
-        result = points.copy()
-        result[:, :3] += generator.uniform(-self.amount, self.amount, 3)
-        return result
+        return _motion(np.eye(3), generator.uniform(-self.amount, self.amount, 3))
 
 
 @dataclass(frozen=True)
-class Flip(Transform):
-    """Mirrors x and y, each with probability one half."""
+class Flip(Motion):
+    """Mirrors the coordinates along axes, each with probability one half; ``("y",)`` changes left and right alone."""
 
-    def __call__(self, points: Points, columns: Sequence[str], generator: np.random.Generator) -> Points:
+    axes: Sequence[str] = ("x", "y")
+
+    def __post_init__(self) -> None:
+        if not self.axes or not set(self.axes) <= {"x", "y"}:
+            raise ConfigError(f"axes to mirror are x, y or both, got {self.axes!r}.")
+
+    def draw(self, generator: np.random.Generator) -> NDArray[np.float64]:
         """Draws two signs."""
-        signs = np.append(generator.choice([-1.0, 1.0], 2), 1.0)
-        return linear_map(points, columns, np.diag(signs))
+        signs = generator.choice([-1.0, 1.0], 2)
+        return _motion(
+            np.diag([sign if axis in self.axes else 1.0 for sign, axis in zip(signs, "xy", strict=True)] + [1.0])
+        )
 
 
 @dataclass(frozen=True)
@@ -161,6 +210,10 @@ class Jitter(Transform):
         result[:, :3] += np.clip(noise, -self.clip, self.clip)
         return result
 
+    def keeps_boxes(self) -> bool:
+        """Points move by noise alone."""
+        return True
+
 
 @dataclass(frozen=True)
 class DropPoints(Transform):
@@ -175,6 +228,10 @@ class DropPoints(Transform):
         """Draws the share, then the points that stay, in random order."""
         kept = max(1, round(len(points) * (1 - generator.uniform(0, self.share))))
         return points[generator.permutation(len(points))[:kept]]
+
+    def keeps_boxes(self) -> bool:
+        """Points that stay do not move."""
+        return True
 
 
 TRANSFORMS = {t.__name__: t for t in (NormaliseSphere, ScaleColumns, RotateZ, Scale, Shift, Flip, Jitter, DropPoints)}
