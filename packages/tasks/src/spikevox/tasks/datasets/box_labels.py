@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -46,7 +45,7 @@ class BoxLabels:
             raise ConfigError(f"expected names of boxes, none twice and none {BACKGROUND!r}, got {tuple(names)}.")
         self.reader: FrameReader = build(frames)
         self.frames = self.reader.frames
-        self.label_names = MappingProxyType(dict(enumerate((BACKGROUND, *names))))
+        self.label_names = dict(enumerate((BACKGROUND, *names)))
 
     def __len__(self) -> int:
         return len(self.reader)
