@@ -36,67 +36,76 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikevox.tasks.datasets.pandaset_label import FOURTEEN
-from spikevox.tasks.datasets.semantickitti_label import CLASSES
+from spikevox.tasks.datasets.pandaset_label import FOURTEEN, merge_classes
+from spikevox.tasks.datasets.semantickitti_label import CLASSES, to_classes
 
 PANDASET_CLASSES = tuple(FOURTEEN)
 SEMANTICKITTI_CLASSES = tuple(CLASSES)
 
 
 class StreetClass(NamedTuple):
-    """A class and its name elsewhere.
+    """A class and what published data sets call it.
 
     Attributes:
         name: of the class.
-        pandaset: its name among PANDASET_CLASSES, empty where they have none.
-        semantickitti: its name among SEMANTICKITTI_CLASSES, empty where they have none.
+        kitti: name of its boxes there, empty for none.
+        semantickitti: label number.
+        moving: SemanticKITTI's number while the object moves, 0 for none.
+        nuscenes: label number of lidarseg.
+        pandaset: label number.
         boxed: whether its objects have a 3D box and an instance number.
     """
 
     name: str
-    pandaset: str
-    semantickitti: str
+    kitti: str
+    semantickitti: int
+    moving: int
+    nuscenes: int
+    pandaset: int
     boxed: bool = False
 
 
 STREET_TABLE = (
-    StreetClass("road", "road", "road"),
-    StreetClass("lane_marking", "marking", "road"),
-    StreetClass("parking", "road", "parking"),
-    StreetClass("sidewalk", "sidewalk", "sidewalk"),
-    StreetClass("terrain", "road", "terrain"),  # PandaSet's "Ground" is merged with its road
-    StreetClass("other_ground", "sidewalk", "other-ground"),  # traffic islands
-    StreetClass("building", "building", "building"),
-    StreetClass("wall", "other static", "fence"),
-    StreetClass("fence", "other static", "fence"),
-    StreetClass("vegetation", "vegetation", "vegetation"),
-    StreetClass("trunk", "vegetation", "trunk"),
-    StreetClass("pole", "other static", "pole"),
-    StreetClass("sign", "sign", "traffic-sign"),
-    StreetClass("cone", "cone", "", boxed=True),
-    StreetClass("other_static", "other static", ""),
-    StreetClass("reflection", "reflection", ""),
-    StreetClass("car", "car", "car", boxed=True),
-    StreetClass("van", "car", "car", boxed=True),
-    StreetClass("pickup", "pickup", "car", boxed=True),
-    StreetClass("truck", "truck", "truck", boxed=True),
-    StreetClass("bus", "", "other-vehicle", boxed=True),
-    StreetClass("construction_vehicle", "construction vehicle", "other-vehicle", boxed=True),
-    StreetClass("motorcycle", "", "motorcycle", boxed=True),
-    StreetClass("bicycle", "", "bicycle", boxed=True),
-    StreetClass("pedestrian", "pedestrian", "person", boxed=True),
-    StreetClass("cyclist", "", "bicyclist", boxed=True),
-    StreetClass("motorcyclist", "", "motorcyclist", boxed=True),
+    StreetClass("road", "", 40, 0, 24, 7),
+    StreetClass("lane_marking", "", 60, 0, 24, 8),
+    StreetClass("parking", "", 44, 0, 24, 7),
+    StreetClass("sidewalk", "", 48, 0, 26, 11),
+    StreetClass("terrain", "", 72, 0, 27, 6),  # PandaSet's "Ground" is merged with its road
+    StreetClass("other_ground", "", 49, 0, 25, 11),  # traffic islands
+    StreetClass("building", "", 50, 0, 28, 41),
+    StreetClass("wall", "", 51, 0, 28, 42),
+    StreetClass("fence", "", 51, 0, 28, 42),
+    StreetClass("vegetation", "", 70, 0, 30, 5),
+    StreetClass("trunk", "", 71, 0, 30, 5),
+    StreetClass("pole", "", 80, 0, 28, 42),
+    StreetClass("sign", "", 81, 0, 28, 36),
+    StreetClass("cone", "", 99, 0, 12, 37, boxed=True),
+    StreetClass("other_static", "", 99, 0, 29, 42),
+    StreetClass("reflection", "", 1, 0, 0, 4),
+    StreetClass("car", "Car", 10, 252, 17, 13, boxed=True),
+    StreetClass("van", "Van", 10, 252, 17, 13, boxed=True),
+    StreetClass("pickup", "Car", 10, 252, 23, 14, boxed=True),
+    StreetClass("truck", "Truck", 18, 258, 23, 15, boxed=True),
+    StreetClass("bus", "Misc", 13, 257, 16, 23, boxed=True),
+    StreetClass("construction_vehicle", "Misc", 20, 259, 18, 19, boxed=True),
+    StreetClass("motorcycle", "", 15, 0, 21, 18, boxed=True),
+    StreetClass("bicycle", "", 11, 0, 14, 26, boxed=True),
+    StreetClass("pedestrian", "Pedestrian", 30, 254, 2, 30, boxed=True),
+    StreetClass("cyclist", "Cyclist", 31, 253, 14, 26, boxed=True),
+    StreetClass("motorcyclist", "Misc", 32, 255, 21, 18, boxed=True),
 )
 STREET_CLASSES = tuple(row.name for row in STREET_TABLE)
 CLASS_NUMBERS = {name: number for number, name in enumerate(STREET_CLASSES)}
 BOXED_CLASSES = tuple(row.name for row in STREET_TABLE if row.boxed)
 
 
-def _numbers(names: tuple[str, ...], column: int) -> NDArray[np.int64]:
-    return np.array([names.index(row[column]) if row[column] else -1 for row in STREET_TABLE], dtype=np.int64)
+def label_numbers(column: str) -> NDArray[np.int64]:
+    """(classes,) label number of each class of STREET_CLASSES in a column of :class:`StreetClass`; here for ``"street"``."""
+    if column == "street":
+        return np.arange(len(STREET_CLASSES))
+    return np.array([getattr(row, column) for row in STREET_TABLE], dtype=np.int64)
 
 
-# (classes,) number of each class of STREET_CLASSES in the other lists, -1 where they have none.
-TO_PANDASET = _numbers(PANDASET_CLASSES, 1)
-TO_SEMANTICKITTI = _numbers(SEMANTICKITTI_CLASSES, 2)
+# (classes,) number of each class of STREET_CLASSES among the merged ones, -1 where they have none.
+TO_PANDASET = merge_classes(label_numbers("pandaset"))
+TO_SEMANTICKITTI = to_classes(label_numbers("semantickitti"))

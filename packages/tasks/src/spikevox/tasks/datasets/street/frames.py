@@ -8,9 +8,8 @@ from typing import Literal
 from spikevox.tasks.datasets import pandaset_label, semantickitti_label
 from spikevox.tasks.datasets.frame import LidarFrame
 from spikevox.tasks.datasets.lidar_file import pick
-from spikevox.tasks.datasets.street.classes import STREET_CLASSES
+from spikevox.tasks.datasets.street.classes import STREET_CLASSES, label_numbers
 from spikevox.tasks.datasets.street.lidar import find_sensor
-from spikevox.tasks.datasets.street.published import label_numbers
 from spikevox.tasks.datasets.street.scene import Street
 from spikevox.tasks.datasets.street.style import CITY, SUBURB
 from spikevox.tasks.errors import ConfigError

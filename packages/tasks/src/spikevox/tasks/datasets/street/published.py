@@ -1,73 +1,21 @@
 """Frames of generated streets with the names, numbers and columns of published data sets."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from types import MappingProxyType
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikevox.tasks.datasets import kitti, nuscenes, nuscenes_label, pandaset_label, pandaset_published, semantickitti
 from spikevox.tasks.datasets.frame import Boxes, LidarFrame
-from spikevox.tasks.datasets.street.classes import STREET_CLASSES
+from spikevox.tasks.datasets.street.classes import CLASS_NUMBERS, STREET_TABLE, StreetClass, label_numbers
 from spikevox.tasks.datasets.street.lidar import Lidar
 from spikevox.tasks.errors import DataFileError
 
 
-class _Names(NamedTuple):
-    """What a class is called: KITTI's name of its boxes, the others' label numbers; ``moving`` is SemanticKITTI's, 0 for none."""
-
-    kitti: str
-    semantickitti: int
-    moving: int
-    nuscenes: int
-    pandaset: int
-
-
-_TABLE: Mapping[str, _Names] = MappingProxyType(
-    {
-        "road": _Names("", 40, 0, 24, 7),
-        "lane_marking": _Names("", 60, 0, 24, 8),
-        "parking": _Names("", 44, 0, 24, 7),
-        "sidewalk": _Names("", 48, 0, 26, 11),
-        "terrain": _Names("", 72, 0, 27, 6),
-        "other_ground": _Names("", 49, 0, 25, 11),
-        "building": _Names("", 50, 0, 28, 41),
-        "wall": _Names("", 51, 0, 28, 42),
-        "fence": _Names("", 51, 0, 28, 42),
-        "vegetation": _Names("", 70, 0, 30, 5),
-        "trunk": _Names("", 71, 0, 30, 5),
-        "pole": _Names("", 80, 0, 28, 42),
-        "sign": _Names("", 81, 0, 28, 36),
-        "cone": _Names("", 99, 0, 12, 37),
-        "other_static": _Names("", 99, 0, 29, 42),
-        "reflection": _Names("", 1, 0, 0, 4),
-        "car": _Names("Car", 10, 252, 17, 13),
-        "van": _Names("Van", 10, 252, 17, 13),
-        "pickup": _Names("Car", 10, 252, 23, 14),
-        "truck": _Names("Truck", 18, 258, 23, 15),
-        "bus": _Names("Misc", 13, 257, 16, 23),
-        "construction_vehicle": _Names("Misc", 20, 259, 18, 19),
-        "motorcycle": _Names("", 15, 0, 21, 18),
-        "bicycle": _Names("", 11, 0, 14, 26),
-        "pedestrian": _Names("Pedestrian", 30, 254, 2, 30),
-        "cyclist": _Names("Cyclist", 31, 253, 14, 26),
-        "motorcyclist": _Names("Misc", 32, 255, 21, 18),
-    }
-)
-
-
-def label_numbers(column: str) -> NDArray[np.int64]:
-    """(classes,) the number of each class of STREET_CLASSES in ``"pandaset"``, ``"semantickitti"`` or ``"nuscenes"``, or here."""
-    if column == "street":
-        return np.arange(len(STREET_CLASSES))
-    return np.array([getattr(_TABLE[name], column) for name in STREET_CLASSES], dtype=np.int64)
-
-
 def to_kitti(frame: LidarFrame) -> LidarFrame:
     """Points as they are, and boxes of KITTI's classes; KITTI has neither labels of points nor a pose."""
-    boxes = _met_boxes(frame, lambda name: _TABLE[name].kitti)
+    boxes = _met_boxes(frame, lambda row: row.kitti)
     return LidarFrame(frame.points, kitti.COLUMNS, frame.source, boxes=replace(boxes, identities=None, velocities=None))
 
 
@@ -105,7 +53,7 @@ def to_nuscenes(frame: LidarFrame, lidar: Lidar, start: float = 0.0) -> LidarFra
         labels=numbers[_parts(frame)[1]],
         instances=None,
         time=None if frame.time is None else start + frame.time,
-        boxes=_met_boxes(frame, lambda name: nuscenes_label.LABEL_NAMES[_TABLE[name].nuscenes]),
+        boxes=_met_boxes(frame, lambda row: nuscenes_label.LABEL_NAMES[row.nuscenes]),
     )
 
 
@@ -119,7 +67,7 @@ def to_pandaset(frame: LidarFrame) -> LidarFrame:
         columns=pandaset_published.COLUMNS,
         labels=numbers[_parts(frame)[1]],
         instances=None,
-        boxes=_met_boxes(frame, lambda name: pandaset_label.LABEL_NAMES[_TABLE[name].pandaset]),
+        boxes=_met_boxes(frame, lambda row: pandaset_label.LABEL_NAMES[row.pandaset]),
     )
 
 
@@ -143,11 +91,11 @@ def _parts(frame: LidarFrame) -> tuple[Boxes, NDArray[np.int64], NDArray[np.int6
     return frame.boxes, frame.labels, frame.instances
 
 
-def _met_boxes(frame: LidarFrame, rename: Callable[[str], str]) -> Boxes:
+def _met_boxes(frame: LidarFrame, called: Callable[[StreetClass], str]) -> Boxes:
     """Boxes of the objects that a ray met and that have a name, under that name."""
     boxes, _, instances = _parts(frame)
     met = np.bincount(instances, minlength=len(boxes) + 1)[1:] > 0
-    names = [rename(name) for name in boxes.names]
+    names = [called(STREET_TABLE[CLASS_NUMBERS[name]]) for name in boxes.names]
     rows = [row for row, name in enumerate(names) if met[row] and name]
     return Boxes(
         boxes.centers[rows],
