@@ -258,7 +258,7 @@ def test_an_unknown_instruction_set_is_named():
 def test_a_library_of_another_version_is_not_used(monkeypatch):
     native.library.cache_clear()
     monkeypatch.setattr(native, "INTERFACE_VERSION", 99)
-    assert "has interface 4, this version needs 99" in native.reason_absent()
+    assert "has interface 5, this version needs 99" in native.reason_absent()
     native.library.cache_clear()
 
 

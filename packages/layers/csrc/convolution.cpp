@@ -58,30 +58,41 @@ PairLists single(const PairLists& lists, int64_t tile, int64_t list) {
           lists.rows,      false};
 }
 
-template <class T>
-void turned_tile(const Kernels<T>& kernels, const PairLists& lists, int64_t tile, const T* x, int64_t in_channels,
-                 const T* weight, int64_t out_channels, int64_t wide, T* rows) {
-  static thread_local Buffer<T> turned;
-  const int64_t size = in_channels * out_channels, *starts = lists.starts + tile * lists.volume;
-  for (int64_t list = 0; list < lists.volume; ++list) {
-    if (starts[list] == starts[list + 1]) continue;
-    T* kernel = turned.reserve(in_channels * wide);
-    turn(kernels, weight + lists.offset(list) * size, 1, out_channels, in_channels, wide, kernel);
-    kernels.tile_from_values(single(lists, tile, list), tile, x, in_channels, kernel, in_channels, wide, rows);
-  }
+// A list of the tile with a pair for each of its rows, as the centre of a submanifold convolution has it; or kNoList.
+int64_t covering_list(const PairLists& lists, int64_t tile, int64_t rows) {
+  const int64_t* starts = lists.starts + tile * lists.volume;
+  for (int64_t list = 0; list < lists.volume; ++list)
+    if (starts[list + 1] - starts[list] == rows) return list;
+  return kNoList;
 }
 
 template <class T>
-void unpad(const AlignedVector<T>& table, int64_t rows, int64_t columns, int64_t wide, T* result) {
-  for (int64_t r = 0; r < rows; ++r)
-    std::copy(table.data() + r * wide, table.data() + r * wide + columns, result + r * columns);
+void turned_tile(const Kernels<T>& kernels, const PairLists& lists, int64_t tile, int64_t covering, const T* x,
+                 int64_t in_channels, const T* weight, int64_t out_channels, int64_t wide, T* rows) {
+  static thread_local Buffer<T> turned;
+  const int64_t size = in_channels * out_channels, *starts = lists.starts + tile * lists.volume;
+  auto add = [&](int64_t list, int64_t fresh) {
+    if (starts[list] == starts[list + 1]) return;
+    T* kernel = turned.reserve(in_channels * wide);
+    turn(kernels, weight + lists.offset(list) * size, 1, out_channels, in_channels, wide, kernel);
+    kernels.tile_from_values(single(lists, tile, list), tile, fresh, x, in_channels, kernel, in_channels, wide, rows);
+  };
+  if (covering != kNoList) add(covering, 0);
+  for (int64_t list = 0; list < lists.volume; ++list)
+    if (list != covering) add(list, kNoList);
+}
+
+template <class T>
+void unpad(const T* table, int64_t rows, int64_t columns, int64_t wide, T* result) {
+  for (int64_t r = 0; r < rows; ++r) std::copy(table + r * wide, table + r * wide + columns, result + r * columns);
 }
 
 }  // namespace
 
 template <class T>
 void convolve(const Kernels<T>& kernels, const PairLists& lists, const EventTable<T>* events, const T* x,
-              int64_t in_channels, const T* weight, bool turned, int64_t out_channels, T* result, int threads) {
+              int64_t in_channels, const T* weight, bool turned, int64_t out_channels, T* result, int threads,
+              const Finish& finish) {
   const int64_t wide = padded(out_channels, kernels.width);
   AlignedVector<T> kept_weight, kept_result;
   const bool late = turned && lists.tiles <= kFewTiles;
@@ -105,15 +116,17 @@ void convolve(const Kernels<T>& kernels, const PairLists& lists, const EventTabl
   parallel_for(lists.tiles, threads, [&](int64_t tile) {
     const int64_t first = tile * lists.tile_rows, last = std::min(lists.targets, first + lists.tile_rows);
     T* rows = y + first * wide;
-    std::fill(rows, y + last * wide, T(0));
+    const int64_t covering = covering_list(lists, tile, last - first);
+    if (covering == kNoList) std::fill(rows, y + last * wide, T(0));
     if (late)
-      turned_tile(kernels, lists, tile, x, in_channels, weight, out_channels, wide, rows);
+      turned_tile(kernels, lists, tile, covering, x, in_channels, weight, out_channels, wide, rows);
     else if (sparse)
-      kernels.tile_from_events(lists, tile, events->view(), padded_weight, in_channels, wide, wide, rows);
+      kernels.tile_from_events(lists, tile, covering, events->view(), padded_weight, in_channels, wide, wide, rows);
     else
-      kernels.tile_from_values(lists, tile, x, in_channels, padded_weight, in_channels, wide, rows);
+      kernels.tile_from_values(lists, tile, covering, x, in_channels, padded_weight, in_channels, wide, rows);
+    if (wide != out_channels) unpad(rows, last - first, out_channels, wide, result + first * out_channels);
+    if (finish) finish(first, last - first);
   });
-  if (wide != out_channels) unpad(kept_result, lists.targets, out_channels, wide, result);
 }
 
 template <class T>
@@ -148,13 +161,13 @@ void weight_gradient(const Kernels<T>& kernels, const PairLists& lists, const Ev
       for (int64_t list = group; list < lists.volume; list += kOffsetGroups) add(tile, list, room);
   });
   if (!lists.tiles) std::fill_n(y, lists.volume * size, T(0));
-  if (wide != out_channels) unpad(kept_result, lists.volume * in_channels, out_channels, wide, result);
+  if (wide != out_channels) unpad(kept_result.data(), lists.volume * in_channels, out_channels, wide, result);
 }
 
 template void convolve(const Kernels<float>&, const PairLists&, const EventTable<float>*, const float*, int64_t,
-                       const float*, bool, int64_t, float*, int);
+                       const float*, bool, int64_t, float*, int, const Finish&);
 template void convolve(const Kernels<double>&, const PairLists&, const EventTable<double>*, const double*, int64_t,
-                       const double*, bool, int64_t, double*, int);
+                       const double*, bool, int64_t, double*, int, const Finish&);
 template void weight_gradient(const Kernels<float>&, const PairLists&, const EventTable<float>*, const float*, int64_t,
                               const float*, int64_t, float*, int);
 template void weight_gradient(const Kernels<double>&, const PairLists&, const EventTable<double>*, const double*, int64_t,

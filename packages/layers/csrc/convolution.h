@@ -1,6 +1,7 @@
 // Convolutions and their gradients on one instruction set, over threads.
 #pragma once
 #include <cstdint>
+#include <functional>
 
 #include "events.h"
 #include "kernel_map.h"
@@ -30,12 +31,16 @@ inline bool gradient_events_pay(int64_t in_channels, int64_t count, int64_t valu
 
 inline int64_t padded(int64_t columns, int width) { return (columns + width - 1) / width * width; }
 
+// Called with the first of a tile's rows and their number when these are done, while they are at hand; by several threads.
+using Finish = std::function<void(int64_t first, int64_t rows)>;
+
 // result (targets, out_channels) = sum over pairs of x[source] W[offset]. Reads `events` where they are given and sparse
 // enough to pay, else the plain `x`. weight is (volume, in_channels, out_channels), or where `turned` (volume, out_channels,
 // in_channels).
 template <class T>
 void convolve(const Kernels<T>& kernels, const PairLists& lists, const EventTable<T>* events, const T* x,
-              int64_t in_channels, const T* weight, bool turned, int64_t out_channels, T* result, int threads);
+              int64_t in_channels, const T* weight, bool turned, int64_t out_channels, T* result, int threads,
+              const Finish& finish = nullptr);
 
 // result (volume, in_channels, out_channels) = sum over pairs of x[source]^T grad[target]; `events` are those of x, or null.
 template <class T>

@@ -2,10 +2,12 @@
 #include "interface.h"
 
 #include <algorithm>
+#include <array>
 #include <memory>
 
 #include "convolution.h"
 #include "kernel_map.h"
+#include "packing.h"
 #include "sites.h"
 
 namespace spikevox {
@@ -67,7 +69,7 @@ void run_weight_gradient(int level, KernelMap& map, int transposed, const EventT
 
 }  // namespace
 
-EXPORT int spikevox_interface_version() { return 4; }
+EXPORT int spikevox_interface_version() { return 5; }
 
 EXPORT const char* spikevox_last_error() { return message.c_str(); }
 
@@ -126,6 +128,14 @@ EXPORT int spikevox_sites_new(const int32_t* coordinates, int64_t count, const S
 // The first row that does not come after the one before it; -1 where all ascend.
 EXPORT int64_t spikevox_sites_disorder(const int32_t* coordinates, int64_t count) {
   return first_disorder(coordinates, count);
+}
+
+// The smallest and the largest (sample, x, y, z) of sites, four numbers each; zeros without a site.
+EXPORT void spikevox_sites_bounds(const int32_t* coordinates, int64_t count, int64_t* box) {
+  std::array<int64_t, 4> lower, upper;
+  bounds(coordinates, count, lower, upper);
+  std::copy(lower.begin(), lower.end(), box);
+  std::copy(upper.begin(), upper.end(), box + 4);
 }
 
 EXPORT void spikevox_sites_free(void* sites) { delete static_cast<SiteRows*>(sites); }

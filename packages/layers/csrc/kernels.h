@@ -20,6 +20,8 @@ struct PairLists {
   int64_t offset(int64_t list) const { return mirrored ? volume - 1 - list : list; }
 };
 
+constexpr int64_t kNoList = -1;
+
 // Events of one row.
 struct Span {
   uint32_t begin, end;
@@ -60,12 +62,13 @@ struct SpikeRule {
 template <class T>
 struct Kernels {
   int width;  // values in a vector; columns of weights, results and gradients are padded to a multiple of it
-  // y[rows] += x[sources] W[k] for one tile, whose first row is y; weight is (volume, panels, in_channels, panel): the
-  // columns of a kernel offset in panels that stay in the first cache, the last one maybe narrower.
-  void (*tile_from_events)(const PairLists&, int64_t tile, const Events<T>&, const T* weight, int64_t in_channels,
-                           int64_t columns, int64_t panel, T* y);
+  // y[rows] += x[sources] W[k] for one tile, whose first row is y; where `covering` is a list with a pair for every row of the
+  // tile, not kNoList, what stood in y does not count. weight is (volume, panels, in_channels, panel): the columns of a kernel
+  // offset in panels that stay in the first cache, the last one maybe narrower.
+  void (*tile_from_events)(const PairLists&, int64_t tile, int64_t covering, const Events<T>&, const T* weight,
+                           int64_t in_channels, int64_t columns, int64_t panel, T* y);
   // x has rows of x_stride values, of which in_channels are read; weight is (volume, in_channels, columns).
-  void (*tile_from_values)(const PairLists&, int64_t tile, const T* x, int64_t x_stride, const T* weight,
+  void (*tile_from_values)(const PairLists&, int64_t tile, int64_t covering, const T* x, int64_t x_stride, const T* weight,
                            int64_t in_channels, int64_t columns, T* y);
   // The events of `count` rows of a table after a rule, from entry `at` on: those of a row are followed by zeros up to a
   // whole group. Behind the last row there is room for `channels` rounded up to a whole vector.
@@ -93,6 +96,7 @@ struct Kernels {
                       int64_t channels, T* result);
   // Of at most 2^31 - 1 values; returns how many are not 0.
   int64_t (*integer_spikes)(T levels, int64_t count, const T* membrane, T* spikes);
+  // Its gradient, in place: kept where 0 < membrane < levels, else 0.
   void (*mask_gradient)(T levels, int64_t count, const T* membrane, T* grad);
   // result (columns, stride) = the turned table (rows, columns), in its first `rows` columns.
   void (*turn)(const T* table, int64_t rows, int64_t columns, int64_t stride, T* result);

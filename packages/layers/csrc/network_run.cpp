@@ -138,10 +138,10 @@ void Network<T>::sum_tile(const Kernels<T>& kernels, const Layer& layer, const P
   repeat(layer.start.data(), wide, last - first, sums);
   for (const Source& source : layer.sources) {
     if (source.events)
-      kernels.tile_from_events(lists, tile, workspace.events[slots_[source.slot].storage].view(), source.weight.data(),
-                               source.channels, wide, source.panel, sums);
+      kernels.tile_from_events(lists, tile, kNoList, workspace.events[slots_[source.slot].storage].view(),
+                               source.weight.data(), source.channels, wide, source.panel, sums);
     else
-      kernels.tile_from_values(lists, tile, workspace.tables[source.slot], source.channels, source.weight.data(),
+      kernels.tile_from_values(lists, tile, kNoList, workspace.tables[source.slot], source.channels, source.weight.data(),
                                source.channels, wide, sums);
   }
   finish_tile(kernels, layer, tile, first, last, wide, sums, workspace);

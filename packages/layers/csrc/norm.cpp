@@ -107,22 +107,13 @@ int64_t fire_integers(const Kernels<T>& kernels, const T* membrane, int64_t coun
   return std::accumulate(fired.begin(), fired.end(), int64_t{0});
 }
 
-template <class T>
-void mask_gradient(const Kernels<T>& kernels, const T* membrane, int64_t count, double levels, T* grad, int threads) {
-  parallel_for((count + kValues - 1) / kValues, threads, [&](int64_t run) {
-    const int64_t at = run * kValues;
-    kernels.mask_gradient(static_cast<T>(levels), std::min(kValues, count - at), membrane + at, grad + at);
-  });
-}
-
 #define SPIKEVOX_TYPED(T)                                                                                              \
   template void statistics(const Kernels<T>&, const T*, int64_t, int64_t, Statistics, int);                            \
   template void normalise(const Kernels<T>&, const T*, int64_t, int64_t, Statistics, double, const T*, const T*,       \
                           const T*, T*, int);                                                                          \
   template void normalise_gradient(const Kernels<T>&, const T*, const T*, int64_t, int64_t, Statistics, double,        \
                                    const T*, T*, T*, T*, int);                                                         \
-  template int64_t fire_integers(const Kernels<T>&, const T*, int64_t, double, T*, int);                               \
-  template void mask_gradient(const Kernels<T>&, const T*, int64_t, double, T*, int);
+  template int64_t fire_integers(const Kernels<T>&, const T*, int64_t, double, T*, int);
 SPIKEVOX_TYPED(float)
 SPIKEVOX_TYPED(double)
 

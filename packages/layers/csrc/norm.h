@@ -1,4 +1,4 @@
-// Batch normalisation over rows, and the spikes and gradients of integer neurons, for training.
+// Batch normalisation over rows, and the spikes of integer neurons, for training.
 #pragma once
 #include <cstdint>
 
@@ -30,9 +30,5 @@ void normalise_gradient(const Kernels<T>& kernels, const T* grad, const T* x, in
 // spikes = floor(clamp(membrane, 0, levels) + 0.5); returns how many are not 0.
 template <class T>
 int64_t fire_integers(const Kernels<T>& kernels, const T* membrane, int64_t count, double levels, T* spikes, int threads);
-
-// Its gradient, in place: kept where 0 < membrane < levels, else 0.
-template <class T>
-void mask_gradient(const Kernels<T>& kernels, const T* membrane, int64_t count, double levels, T* grad, int threads);
 
 }  // namespace spikevox

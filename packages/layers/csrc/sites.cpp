@@ -147,10 +147,17 @@ SiteRows strided(const SiteRows& inputs, const Striding& s) {
 }
 
 int64_t first_disorder(const int32_t* coordinates, int64_t count) {
-  for (int64_t i = 1; i < count; ++i)
-    if (!std::lexicographical_compare(coordinates + 4 * (i - 1), coordinates + 4 * i, coordinates + 4 * i,
-                                      coordinates + 4 * i + 4))
-      return i;
+  // Two numbers of 64 bits that order a site, of its sample and x and of its y and z; the flipped sign bits make the
+  // order of signed numbers that of unsigned ones.
+  auto half = [](const int32_t* two) {
+    constexpr uint32_t sign = uint32_t{1} << 31;
+    return uint64_t{static_cast<uint32_t>(two[0]) ^ sign} << 32 | (static_cast<uint32_t>(two[1]) ^ sign);
+  };
+  for (int64_t i = 1; i < count; ++i) {
+    const int32_t *before = coordinates + 4 * (i - 1), *site = coordinates + 4 * i;
+    const uint64_t far = half(before), near = half(site);
+    if (far > near || (far == near && half(before + 2) >= half(site + 2))) return i;
+  }
   return -1;
 }
 

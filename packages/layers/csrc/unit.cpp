@@ -61,10 +61,15 @@ void unit_backward(const Kernels<T>& kernels, KernelMap& map, bool transposed, c
   normalise_gradient(kernels, grad, unit.sums, unit.outputs, unit.out_channels, {unit.mean, unit.variance}, unit.eps,
                      unit.scale, of_sums, of_scale, of_bias, threads);
   if (of_membrane) {
-    convolve<T>(kernels, map.lists(!transposed), nullptr, of_sums, unit.out_channels, unit.weight, true, unit.in_channels,
-                of_membrane, threads);
+    const int64_t channels = unit.in_channels;
+    Finish mask;
     if (unit.levels > 0)
-      mask_gradient(kernels, unit.membrane, unit.inputs * unit.in_channels, unit.levels, of_membrane, threads);
+      mask = [&](int64_t first, int64_t rows) {
+        kernels.mask_gradient(static_cast<T>(unit.levels), rows * channels, unit.membrane + first * channels,
+                              of_membrane + first * channels);
+      };
+    convolve<T>(kernels, map.lists(!transposed), nullptr, of_sums, unit.out_channels, unit.weight, true, channels,
+                of_membrane, threads, mask);
   }
   if (!of_weight) return;
   const T* x = unit.levels > 0 ? unit.spikes : unit.membrane;

@@ -18,7 +18,7 @@ from torch import Tensor
 from spikevox.encoding.errors import CoordinateRangeError
 from spikevox.layers.errors import BackendError
 
-INTERFACE_VERSION = 4
+INTERFACE_VERSION = 5
 Triple = tuple[int, int, int]
 SIMD_LEVELS = ("portable", "avx2", "avx512")
 _LIBRARY = Path(__file__).parent / ("_native.dll" if os.name == "nt" else "_native.so")
@@ -46,6 +46,7 @@ _RESULT = {
     "spikevox_sites_free": None,
     "spikevox_sites_rows": _Long,
     "spikevox_sites_disorder": _Long,
+    "spikevox_sites_bounds": None,
     "spikevox_sites_export": None,
     **{f"spikevox_{name}": _Int for name in ("statistics", "normalise", "normalise_gradient")},
     **{f"spikevox_unit_{name}": _Int for name in ("forward", "backward")},
@@ -77,6 +78,7 @@ _ARGUMENTS = {
     "spikevox_sites_free": [_Pointer],
     "spikevox_sites_rows": [_Pointer],
     "spikevox_sites_disorder": [_Pointer, _Long],
+    "spikevox_sites_bounds": [_Pointer, _Long, _Pointer],
     "spikevox_sites_export": [_Pointer, _Pointer],
     "spikevox_statistics": [_Int, _Pointer, _Long, _Long, _Pointer, _Pointer, _Int],
     "spikevox_normalise": [_Int, _Pointer, _Long, _Long, _Pointer, _Pointer, _Double, *[_Pointer] * 3, _Int],
@@ -188,15 +190,6 @@ def address(tensor: Tensor, dtype: torch.dtype, name: str) -> int:
             f"{tensor.stride()}."
         )
     return tensor.data_ptr()
-
-
-def check_ascending(sites: Tensor) -> None:
-    """Raises BackendError unless sites (N, 4) int32 ascend without repetition."""
-    if sites.ndim != 2 or sites.shape[1] != 4:
-        raise TypeError(f"sites must have shape (N, 4), got {tuple(sites.shape)}.")
-    row = library().spikevox_sites_disorder(address(sites, torch.int32, "sites"), len(sites))
-    if row >= 0:
-        raise BackendError(f"sites must ascend without repetition; row {row} does not.")
 
 
 class NativeMap:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from spikevox.layers.backends import minkowski, resolve_backend
 from spikevox.layers.backends.geometry import triple
-from spikevox.layers.backends.site_table import KeyPacking, bounding_box
+from spikevox.layers.backends.site_table import KeyPacking, bounding_box, keys_out_of_order
 from spikevox.layers.coordinates import AdoptedEngine, CoordinateMaps, Sites
 from spikevox.layers.errors import SparseTensorError
 from spikevox.layers.row_sum import row_sums
@@ -79,14 +79,15 @@ class SparseTensor:
         maps = CoordinateMaps(samples, resolve_backend(backend, features.device.type))
         maps.engine.check(features)
         packing = KeyPacking(box)
-        keys = packing.pack(coordinates.unbind(1))
-        if len(keys) > 1 and not bool((keys[1:] > keys[:-1]).all()):
+        keys = keys_out_of_order(coordinates, packing)
+        if keys is None:
+            rows = torch.arange(len(coordinates), device=coordinates.device)
+        else:
             features, keys, rows = _sort_rows(features, keys, on_duplicate)
             coordinates = packing.unpack(keys)
-        else:
-            rows = torch.arange(len(keys), device=keys.device)
         self.features = features
-        self.sites = maps.insert(coordinates.to(torch.int32), stride, box)
+        # A copy: whoever gave the coordinates may change theirs.
+        self.sites = maps.insert(coordinates.to(torch.int32, copy=True), stride, box)
         self.time_steps = time_steps
         self.input_rows = rows
 

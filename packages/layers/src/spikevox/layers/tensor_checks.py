@@ -45,7 +45,7 @@ def check_features(features: Any, time_steps: int | None) -> None:
 
 
 def check_coordinates(coordinates: Any, features: Tensor, batch_column: int) -> Tensor:
-    """Coordinates as (N, 4) int64 with the sample in column 0.
+    """Coordinates as (N, 4) int32 or int64 with the sample in column 0.
 
     Raises:
         TypeError: not a torch tensor of whole numbers.
@@ -66,7 +66,8 @@ def check_coordinates(coordinates: Any, features: Tensor, batch_column: int) -> 
         raise SparseTensorError(f"coordinates are on {coordinates.device}, features on {features.device}.")
     if batch_column not in (0, 3, -1):
         raise SparseTensorError(f"batch_column must be 0 (first) or -1 (last), got {batch_column}.")
-    coordinates = coordinates.to(torch.int64)
+    if coordinates.dtype != torch.int32:
+        coordinates = coordinates.to(torch.int64)
     return coordinates if batch_column == 0 else coordinates.roll(1, dims=1)
 
 
@@ -74,7 +75,7 @@ def check_samples(coordinates: Tensor, box: Box, batch_size: int | None) -> int:
     """The batch size; sample indices lie in ``[0, batch_size)``, and gaps are empty samples.
 
     Args:
-        coordinates: (N, 4) int64.
+        coordinates: (N, 4) int32 or int64.
         box: the smallest around them.
         batch_size: as declared.
 
@@ -108,7 +109,7 @@ def check_range(coordinates: Tensor, box: Box, tensor_stride: Triple) -> None:
     """Coordinates leave room for kernels inside int32, and are multiples of the tensor stride.
 
     Args:
-        coordinates: (N, 4) int64.
+        coordinates: (N, 4) int32 or int64.
         box: the smallest around them.
         tensor_stride: of the tensor.
 
@@ -120,7 +121,7 @@ def check_range(coordinates: Tensor, box: Box, tensor_stride: Triple) -> None:
     if len(spatial) == 0:
         return
     if max(box.upper[1:]) > COORDINATE_LIMIT or min(box.lower[1:]) < -COORDINATE_LIMIT:
-        rows = (spatial.abs() > COORDINATE_LIMIT).any(dim=1).nonzero().squeeze(1).tolist()
+        rows = (spatial.to(torch.int64).abs() > COORDINATE_LIMIT).any(dim=1).nonzero().squeeze(1).tolist()
         raise CoordinateRangeError(
             f"{len(rows)} of {len(spatial)} coordinates lie beyond {COORDINATE_LIMIT}, the largest that leaves "
             f"room for kernels and strides in int32 (first rows: {rows[:5]}). Subtract an offset first.",

@@ -12,6 +12,7 @@ from spikevox.layers.backends.compiled_sites import strided_sites, striding
 from spikevox.layers.backends.geometry import KernelGeometry, Triple
 from spikevox.layers.backends.site_table import Box
 from spikevox.layers.backends.torch_ops import TorchEngine
+from spikevox.layers.native_sites import check_ascending
 
 
 class _Sites(NamedTuple):
@@ -34,7 +35,7 @@ class CompiledEngine:
             BackendError: sites in another order: the library would read and write beyond its memory.
         """
         coordinates = coordinates.contiguous()
-        native.check_ascending(coordinates)
+        check_ascending(coordinates)
         return _Sites(coordinates, tensor_stride)
 
     def strided(self, inputs: _Sites, geometry: KernelGeometry, *, floor: bool, extent: Triple | None) -> Tensor | None:

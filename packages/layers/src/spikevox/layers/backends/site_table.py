@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from spikevox.encoding.errors import CoordinateRangeError
+from spikevox.layers import native_sites
 
 _KEY_BITS = 62
 
@@ -26,6 +27,8 @@ def bounding_box(coordinates: Tensor) -> Box:
     """The box of coordinates (N, 4), by one read; that of no sites holds the origin alone."""
     if len(coordinates) == 0:
         return Box((0,) * 4, (0,) * 4)
+    if native_sites.reads_sites(coordinates):
+        return Box(*native_sites.bounds(coordinates))
     # Not aminmax: it wakes OpenMP's threads, for which a forked worker waits forever before a backend can refuse it.
     lower, upper = torch.stack([coordinates.amin(dim=0), coordinates.amax(dim=0)]).tolist()
     return Box(tuple(lower), tuple(upper))
@@ -73,6 +76,14 @@ class KeyPacking:
             for column, lower, extent in zip(columns, self.lower, self.extent, strict=True)
         ]
         return masks[0] & masks[1] & masks[2] & masks[3]
+
+
+def keys_out_of_order(coordinates: Tensor, packing: KeyPacking) -> Tensor | None:
+    """``None`` where the sites (N, 4) ascend without repetition, else their keys."""
+    if native_sites.reads_sites(coordinates) and native_sites.ascend(coordinates):
+        return None
+    keys = packing.pack(coordinates.unbind(1))
+    return None if len(keys) < 2 or bool((keys[1:] > keys[:-1]).all()) else keys
 
 
 class SiteTable:
