@@ -55,31 +55,23 @@ void turn(const Kernels<T>& kernels, const T* weight, int64_t volume, int64_t ro
 // One list of one tile, as lists of their own.
 PairLists single(const PairLists& lists, int64_t tile, int64_t list) {
   return {lists.tile_rows, lists.tiles, lists.targets, 1, lists.starts + tile * lists.volume + list - tile, lists.sources,
-          lists.rows,      false};
-}
-
-// A list of the tile with a pair for each of its rows, as the centre of a submanifold convolution has it; or kNoList.
-int64_t covering_list(const PairLists& lists, int64_t tile, int64_t rows) {
-  const int64_t* starts = lists.starts + tile * lists.volume;
-  for (int64_t list = 0; list < lists.volume; ++list)
-    if (starts[list + 1] - starts[list] == rows) return list;
-  return kNoList;
+          lists.rows,      false,       list == lists.covering ? 0 : kNoList};
 }
 
 template <class T>
-void turned_tile(const Kernels<T>& kernels, const PairLists& lists, int64_t tile, int64_t covering, const T* x,
-                 int64_t in_channels, const T* weight, int64_t out_channels, int64_t wide, T* rows) {
+void turned_tile(const Kernels<T>& kernels, const PairLists& lists, int64_t tile, const T* x, int64_t in_channels,
+                 const T* weight, int64_t out_channels, int64_t wide, T* rows) {
   static thread_local Buffer<T> turned;
   const int64_t size = in_channels * out_channels, *starts = lists.starts + tile * lists.volume;
-  auto add = [&](int64_t list, int64_t fresh) {
+  auto add = [&](int64_t list) {
     if (starts[list] == starts[list + 1]) return;
     T* kernel = turned.reserve(in_channels * wide);
     turn(kernels, weight + lists.offset(list) * size, 1, out_channels, in_channels, wide, kernel);
-    kernels.tile_from_values(single(lists, tile, list), tile, fresh, x, in_channels, kernel, in_channels, wide, rows);
+    kernels.tile_from_values(single(lists, tile, list), tile, nullptr, x, in_channels, kernel, in_channels, wide, rows);
   };
-  if (covering != kNoList) add(covering, 0);
+  if (lists.covering != kNoList) add(lists.covering);
   for (int64_t list = 0; list < lists.volume; ++list)
-    if (list != covering) add(list, kNoList);
+    if (list != lists.covering) add(list);
 }
 
 template <class T>
@@ -116,14 +108,13 @@ void convolve(const Kernels<T>& kernels, const PairLists& lists, const EventTabl
   parallel_for(lists.tiles, threads, [&](int64_t tile) {
     const int64_t first = tile * lists.tile_rows, last = std::min(lists.targets, first + lists.tile_rows);
     T* rows = y + first * wide;
-    const int64_t covering = covering_list(lists, tile, last - first);
-    if (covering == kNoList) std::fill(rows, y + last * wide, T(0));
+    if (lists.covering == kNoList) std::fill(rows, y + last * wide, T(0));
     if (late)
-      turned_tile(kernels, lists, tile, covering, x, in_channels, weight, out_channels, wide, rows);
+      turned_tile(kernels, lists, tile, x, in_channels, weight, out_channels, wide, rows);
     else if (sparse)
-      kernels.tile_from_events(lists, tile, covering, events->view(), padded_weight, in_channels, wide, wide, rows);
+      kernels.tile_from_events(lists, tile, nullptr, events->view(), padded_weight, in_channels, wide, wide, rows);
     else
-      kernels.tile_from_values(lists, tile, covering, x, in_channels, padded_weight, in_channels, wide, rows);
+      kernels.tile_from_values(lists, tile, nullptr, x, in_channels, padded_weight, in_channels, wide, rows);
     if (wide != out_channels) unpad(rows, last - first, out_channels, wide, result + first * out_channels);
     if (finish) finish(first, last - first);
   });

@@ -254,7 +254,7 @@ void KernelMap::transpose() {
 
 PairLists KernelMap::view(const Stored& stored, int64_t targets, bool mirrored) const {
   return {kTileRows, (targets + kTileRows - 1) / kTileRows, targets, volume_, stored.starts.data(),
-          stored.sources.data(), stored.rows.data(), mirrored};
+          stored.sources.data(), stored.rows.data(), mirrored, symmetric_ ? volume_ / 2 : kNoList};
 }
 
 PairLists KernelMap::lists(bool transposed) {

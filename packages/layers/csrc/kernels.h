@@ -4,6 +4,8 @@
 
 namespace spikevox {
 
+constexpr int64_t kNoList = -1;
+
 // A tile is a run of target rows; its pairs of one kernel offset lie together, target rows ascending, none twice.
 struct PairLists {
   int64_t tile_rows;
@@ -16,11 +18,12 @@ struct PairLists {
   // Lists belong to the kernel offsets in order, or from the last to the first: so a map of sites onto themselves serves
   // its own transpose.
   bool mirrored;
+  // The list that has a pair for every row of every tile, as the centre of a submanifold convolution has it; or kNoList. It
+  // hangs on the map alone, not on what a tile happens to hold: so the order of a row's sums does not hang on other rows.
+  int64_t covering;
   int64_t pairs() const { return starts[tiles * volume]; }
   int64_t offset(int64_t list) const { return mirrored ? volume - 1 - list : list; }
 };
-
-constexpr int64_t kNoList = -1;
 
 // Events of one row.
 struct Span {
@@ -62,13 +65,13 @@ struct SpikeRule {
 template <class T>
 struct Kernels {
   int width;  // values in a vector; columns of weights, results and gradients are padded to a multiple of it
-  // y[rows] += x[sources] W[k] for one tile, whose first row is y; where `covering` is a list with a pair for every row of the
-  // tile, not kNoList, what stood in y does not count. weight is (volume, panels, in_channels, panel): the columns of a kernel
-  // offset in panels that stay in the first cache, the last one maybe narrower.
-  void (*tile_from_events)(const PairLists&, int64_t tile, int64_t covering, const Events<T>&, const T* weight,
+  // y[rows] += x[sources] W[k] for one tile, whose first row is y. Where a list covers the tile, every row begins from `start`
+  // (columns), from zeros where that is null, and what stood in y does not count. weight is (volume, panels, in_channels,
+  // panel): the columns of a kernel offset in panels that stay in the first cache, the last one maybe narrower.
+  void (*tile_from_events)(const PairLists&, int64_t tile, const T* start, const Events<T>&, const T* weight,
                            int64_t in_channels, int64_t columns, int64_t panel, T* y);
   // x has rows of x_stride values, of which in_channels are read; weight is (volume, in_channels, columns).
-  void (*tile_from_values)(const PairLists&, int64_t tile, int64_t covering, const T* x, int64_t x_stride, const T* weight,
+  void (*tile_from_values)(const PairLists&, int64_t tile, const T* start, const T* x, int64_t x_stride, const T* weight,
                            int64_t in_channels, int64_t columns, T* y);
   // The events of `count` rows of a table after a rule, from entry `at` on: those of a row are followed by zeros up to a
   // whole group. Behind the last row there is room for `channels` rounded up to a whole vector.

@@ -71,7 +71,7 @@ PairLists Network<T>::lists(const Layer& layer, Session& session) const {
   if (layer.spec.map != kNone) return session.maps[layer.spec.map]->lists(layer.spec.transposed != 0);
   const int64_t rows = session.rows(layer.spec.sites);
   return {kTileRows, (rows + kTileRows - 1) / kTileRows, rows, 1,
-          session.own_starts[layer.spec.sites - kSamples].data(), session.own_rows.data(), session.own_rows.data(), false};
+          session.own_starts[layer.spec.sites - kSamples].data(), session.own_rows.data(), session.own_rows.data(), false, 0};
 }
 
 template <class T>
@@ -135,14 +135,16 @@ void Network<T>::sum_tile(const Kernels<T>& kernels, const Layer& layer, const P
   const int64_t first = tile * kTileRows, last = std::min(lists.targets, first + kTileRows);
   static thread_local Buffer<T> buffer;
   T* sums = layer.direct == kNone ? buffer.reserve(kTileRows * wide) : workspace.tables[layer.direct] + first * wide;
-  repeat(layer.start.data(), wide, last - first, sums);
+  if (layer.sources.empty() || lists.covering == kNoList) repeat(layer.start.data(), wide, last - first, sums);
+  PairLists added = lists;
   for (const Source& source : layer.sources) {
     if (source.events)
-      kernels.tile_from_events(lists, tile, kNoList, workspace.events[slots_[source.slot].storage].view(),
+      kernels.tile_from_events(added, tile, layer.start.data(), workspace.events[slots_[source.slot].storage].view(),
                                source.weight.data(), source.channels, wide, source.panel, sums);
     else
-      kernels.tile_from_values(lists, tile, kNoList, workspace.tables[source.slot], source.channels, source.weight.data(),
-                               source.channels, wide, sums);
+      kernels.tile_from_values(added, tile, layer.start.data(), workspace.tables[source.slot], source.channels,
+                               source.weight.data(), source.channels, wide, sums);
+    added.covering = kNoList;  // the next ones add to what the first one wrote
   }
   finish_tile(kernels, layer, tile, first, last, wide, sums, workspace);
 }
