@@ -32,7 +32,7 @@ from spikevox.layers import native
 native._LIBRARY = Path(sys.argv[1])
 # Left out: the two tests that put another library in its place, and that of memory, which a sanitizer keeps for itself.
 chosen = "compiled or native and not without_the_library and not another_version"
-names = ("native", "native_boxes", "native_training", "spiking_unit", "compiled_sites", "conv", "conv_oracle", "event")
+names = ("native", "native_boxes", "native_sites", "native_training", "spiking_unit", "compiled_sites", "conv", "conv_oracle", "event")
 tests = [f"tests/layers/test_{name}.py" for name in names]
 sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-m", "not slow", "-k", chosen, *tests]))
 PYTHON
