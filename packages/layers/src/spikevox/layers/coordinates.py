@@ -1,5 +1,6 @@
 """Sites at each stride and the kernel maps between them: built once, shared by every layer."""
 
+import weakref
 from typing import Any
 
 import torch
@@ -34,7 +35,9 @@ class Sites:
         handle: Any,
         box: Box | None = None,
     ) -> None:
-        self.maps = maps
+        # Maps own their sites. Tensors keep the maps: with a reference back, the kernel maps of a training step would be freed
+        # only when Python next looks for cycles, steps later.
+        self._maps = weakref.ref(maps)
         self.coordinates = coordinates
         self.tensor_stride = tensor_stride
         self.handle = handle
@@ -46,6 +49,20 @@ class Sites:
 
     def __len__(self) -> int:
         return len(self.coordinates)
+
+    @property
+    def maps(self) -> "CoordinateMaps":
+        """The maps that these sites belong to.
+
+        Raises:
+            LayerError: no tensor of theirs is left.
+        """
+        maps = self._maps()
+        if maps is None:
+            raise LayerError(
+                "the last tensor of these sites is gone, and their kernel maps with it: keep a tensor, not its sites."
+            )
+        return maps
 
     @property
     def batch_index(self) -> Tensor:

@@ -88,6 +88,7 @@ class SparseTensor:
         self.features = features
         # A copy: whoever gave the coordinates may change theirs.
         self.sites = maps.insert(coordinates.to(torch.int32, copy=True), stride, box)
+        self._maps = maps
         self.time_steps = time_steps
         self.input_rows = rows
 
@@ -99,6 +100,7 @@ class SparseTensor:
         result = cls.__new__(cls)
         result.features = features
         result.sites = sites
+        result._maps = sites.maps
         result.time_steps = time_steps
         result.input_rows = torch.arange(len(sites), device=features.device) if input_rows is None else input_rows
         return result
@@ -140,7 +142,7 @@ class SparseTensor:
     @property
     def maps(self) -> CoordinateMaps:
         """The sites at every stride and the kernel maps between them."""
-        return self.sites.maps
+        return self._maps
 
     @property
     def batch_size(self) -> int:
