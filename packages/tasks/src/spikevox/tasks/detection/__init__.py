@@ -7,6 +7,7 @@ from spikevox.encoding.lazy import lazy_exports
 if TYPE_CHECKING:
     from spikevox.tasks.detection.anchor_head import AnchorHead, BoxChoice
     from spikevox.tasks.detection.anchors import KITTI_CAR, AnchorClass, anchor_grid
+    from spikevox.tasks.detection.baseline import BoxBaseline, box_baseline
     from spikevox.tasks.detection.inference import BoxPredictor
     from spikevox.tasks.detection.kitti_ap import KittiResult, KittiRow, kitti_result
     from spikevox.tasks.detection.losses import AnchorOutput, LossWeights, anchor_losses, box_loss, focal_loss
@@ -26,6 +27,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "anchor_head": ("AnchorHead", "BoxChoice"),
         "anchors": ("KITTI_CAR", "AnchorClass", "anchor_grid"),
+        "baseline": ("BoxBaseline", "box_baseline"),
         "inference": ("BoxPredictor",),
         "kitti_ap": ("KittiResult", "KittiRow", "kitti_result"),
         "losses": ("AnchorOutput", "LossWeights", "anchor_losses", "box_loss", "focal_loss"),
