@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from spikevox.tasks.datasets.base import PointDataset, PointPipeline, VoxelDataset
     from spikevox.tasks.datasets.box_file import read_boxes, write_boxes
     from spikevox.tasks.datasets.box_labels import BoxLabels
+    from spikevox.tasks.datasets.cut import CutFrames
     from spikevox.tasks.datasets.detection import BoxedCloud, DetectionBatch, DetectionDataset, map_boxes
     from spikevox.tasks.datasets.frame import Boxes, LidarFrame
     from spikevox.tasks.datasets.joined import JoinedFrames
@@ -61,6 +62,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "base": ("PointDataset", "PointPipeline", "VoxelDataset"),
         "box_file": ("read_boxes", "write_boxes"),
         "box_labels": ("BoxLabels",),
+        "cut": ("CutFrames",),
         "detection": ("BoxedCloud", "DetectionBatch", "DetectionDataset", "map_boxes"),
         "frame": ("Boxes", "LidarFrame"),
         "joined": ("JoinedFrames",),

@@ -1,6 +1,5 @@
 """Frames of which only the labels of one side count: to train in one place and test in another, or to score what is near."""
 
-import math
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -8,8 +7,8 @@ import numpy as np
 
 from spikevox.tasks.build import build
 from spikevox.tasks.datasets.frame import LidarFrame
+from spikevox.tasks.datasets.half_space import side_of
 from spikevox.tasks.datasets.segmentation import FrameReader, reader_name
-from spikevox.tasks.errors import ConfigError
 
 
 class LabelledSide:
@@ -40,16 +39,10 @@ class LabelledSide:
         below: float | None = None,
         unlabelled: int = 0,
     ) -> None:
-        low, high = -math.inf if above is None else above, math.inf if below is None else below
-        if axis not in ("x", "y", "z") or not low < high or (above is None and below is None):
-            raise ConfigError(
-                f"expected an axis x, y or z, and above, below or both in this order, got {axis!r}, {above} and {below}."
-            )
+        self.side = side_of(axis, above, below)
         self.reader: FrameReader = build(frames)
         self.label_names, self.frames = dict(self.reader.label_names), self.reader.frames
-        self.axis = "xyz".index(axis)
-        self.low, self.high = low, high
-        self.name = f"{reader_name(self.reader)}, labels where {_place(axis, above, below)}"
+        self.name = f"{reader_name(self.reader)}, labels where {self.side.name}"
         self.unlabelled = unlabelled
 
     def __len__(self) -> int:
@@ -60,12 +53,4 @@ class LabelledSide:
         frame = self.reader.frame(index)
         if frame.labels is None:
             return frame
-        place = frame.points[:, self.axis]
-        counts = (place > self.low) & (place < self.high)
-        return replace(frame, labels=np.where(counts, frame.labels, self.unlabelled))
-
-
-def _place(axis: str, above: float | None, below: float | None) -> str:
-    if above is None or below is None:
-        return f"{axis} > {above:g} m" if below is None else f"{axis} < {below:g} m"
-    return f"{above:g} < {axis} < {below:g} m"
+        return replace(frame, labels=np.where(self.side.holds(frame.points), frame.labels, self.unlabelled))

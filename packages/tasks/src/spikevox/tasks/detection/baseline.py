@@ -10,6 +10,7 @@ from spikevox.tasks.datasets.frame import Boxes, LidarFrame
 from spikevox.tasks.detection.cluster_boxes import ClassSize, Standing, class_sizes, cluster_boxes, standing_groups
 from spikevox.tasks.detection.clusters import ClusterSettings
 from spikevox.tasks.detection.kitti_ap import KittiResult
+from spikevox.tasks.detection.memory import MEMORIES, copy_boxes
 from spikevox.tasks.detection.metric import box_result, mean_figures
 from spikevox.tasks.detection.nuscenes_nds import NuScenesResult
 from spikevox.tasks.detection.scoring import DetectionScorer, result_figures
@@ -51,11 +52,13 @@ class BoxBaseline(NamedTuple):
 
     Attributes:
         forms: result by form, see ``FORMS``.
+        memories: result by coordinates, see :func:`~spikevox.tasks.detection.memory.copy_boxes`.
         frames: number of training frames.
         split: what was scored.
     """
 
     forms: dict[str, ClusterResult]
+    memories: dict[str, KittiResult | NuScenesResult]
     frames: int
     split: str
 
@@ -65,7 +68,8 @@ class BoxBaseline(NamedTuple):
             form: {"settings": one.settings._asdict(), "tried": list(one.tried), **result_figures(one.result)}
             for form, one in self.forms.items()
         }
-        return {**parts, "frames_tried": self.frames, "split": self.split}
+        memories = {name: result_figures(result) for name, result in self.memories.items()}
+        return {**parts, "memories": memories, "frames_tried": self.frames, "split": self.split}
 
     def table(self) -> str:
         """Figures as text."""
@@ -77,6 +81,8 @@ class BoxBaseline(NamedTuple):
                 "  " + ", ".join(f"{name} {value}" for name, value in settings._asdict().items()),
                 result.table(),
             ]
+        for name, copied in self.memories.items():
+            lines += [f"memory, boxes of the training frame nearest in time, {MEMORIES[name]}", copied.table()]
         return "\n".join(lines)
 
 
@@ -112,7 +118,7 @@ def box_baseline(
         for form, scorer in scorers.items():
             scorer.add(index, frame, _boxes(_groups(test, frame, best[form]), sizes, best[form], form))
     forms = {form: ClusterResult(best[form], tuple(tried[form]), scorers[form].result()) for form in FORMS}
-    return BoxBaseline(forms, len(known), f"{test.name}, split {test.split}")
+    return BoxBaseline(forms, copy_boxes(train, test), len(known), f"{test.name}, split {test.split}")
 
 
 def random_settings(count: int, seed: int) -> list[ClusterSettings]:
