@@ -57,8 +57,9 @@ def interleave(
             job()
             cpu[name].append(1e3 * (time.process_time() - cpu_start))
             wall[name].append(1e3 * (time.perf_counter() - wall_start))
-    return {name: Timing(_spread(cpu[name][warm_up:]), _spread(wall[name][warm_up:])) for name in jobs}
+    return {name: Timing(spread_of(cpu[name][warm_up:]), spread_of(wall[name][warm_up:])) for name in jobs}
 
 
-def _spread(values: list[float]) -> Spread:
+def spread_of(values: list[float]) -> Spread:
+    """Median and range."""
     return Spread(median(values), min(values), max(values))
