@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from spikevox.tasks.detection.anchor_head import AnchorHead, BoxChoice
     from spikevox.tasks.detection.anchors import KITTI_CAR, AnchorClass, anchor_grid
     from spikevox.tasks.detection.centre_head import CENTRE_CHOICE, NUSCENES_GROUPS, CentreHead
-    from spikevox.tasks.detection.centre_losses import (
+    from spikevox.tasks.detection.centre_loss import (
         CentreOutput,
         CentreWeights,
         GroupOutput,
@@ -45,7 +45,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "anchor_head": ("AnchorHead", "BoxChoice"),
         "anchors": ("KITTI_CAR", "AnchorClass", "anchor_grid"),
         "centre_head": ("CENTRE_CHOICE", "NUSCENES_GROUPS", "CentreHead"),
-        "centre_losses": (
+        "centre_loss": (
             "CentreOutput",
             "CentreWeights",
             "GroupOutput",

@@ -11,7 +11,7 @@ from spikevox.layers import Linear, SparseTensor
 from spikevox.layers.backbones import Backbone
 from spikevox.tasks.datasets.frame import Boxes
 from spikevox.tasks.detection.anchor_head import BoxChoice
-from spikevox.tasks.detection.centre_losses import CentreOutput, GroupOutput
+from spikevox.tasks.detection.centre_loss import CentreOutput, GroupOutput
 from spikevox.tasks.detection.centre_targets import CODE, CentreTargets, Map, assign_centres, decode_centres
 from spikevox.tasks.errors import ConfigError
 from spikevox.tasks.geometry import non_maximum_suppression

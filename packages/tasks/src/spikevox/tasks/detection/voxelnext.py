@@ -11,7 +11,7 @@ from spikevox.layers import SparseTensor
 from spikevox.tasks.build import build
 from spikevox.tasks.datasets.frame import Boxes
 from spikevox.tasks.detection.centre_head import CENTRE_CHOICE
-from spikevox.tasks.detection.centre_losses import CentreOutput, CentreWeights, centre_losses
+from spikevox.tasks.detection.centre_loss import CentreOutput, CentreWeights, centre_losses
 from spikevox.tasks.detection.metric import DetectionMetric
 from spikevox.tasks.detection.single_stage import options_of
 from spikevox.tasks.errors import ConfigError
