@@ -55,7 +55,7 @@ BENCHMARKS = (
     Benchmark("training_step.py", "training_step", rounds=True),
     # Says so where there is no GPU.
     Benchmark("gpu_step.py"),
-    Benchmark("full_unet_step.py", "full_unet_step"),
+    Benchmark("full_step.py", "full_step"),
     Benchmark("memory.py", "memory"),
     Benchmark("scan.py", "scan", rounds=True),
     Benchmark("cost_against_work.py", "cost_against_work", rounds=True),

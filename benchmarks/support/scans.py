@@ -1,4 +1,4 @@
-"""One labelled scan of SemanticKITTI and one of PandaSet; where they are not there, a generated street in their format."""
+"""One labelled scan of SemanticKITTI, of PandaSet and of KITTI; where they are not there, a generated street in their format."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -8,13 +8,17 @@ from spikevox.tasks.datasets import (
     HDL64,
     PANDAR64,
     SUBURB,
+    KittiObjects,
     PandaSet,
     SemanticKitti,
     Street,
+    make_streets,
     write_pandaset_frame,
     write_semantickitti,
 )
 from spikevox.tasks.datasets.street.published import to_pandaset, to_semantickitti
+
+KITTI_FRAME = "000008"
 
 
 class Scan(NamedTuple):
@@ -57,3 +61,17 @@ def pandaset(data: Path, scratch: Path) -> Scan:
 def pandaset_frames(root: Path) -> PandaSet:
     """The reader of :func:`pandaset`'s scan, its first sensor alone."""
     return PandaSet(root, ["002"], sensor=0)
+
+
+def kitti(data: Path, scratch: Path) -> Scan:
+    """Scan 000008 of the object detection's training, with six cars; or a generated one."""
+    root = data / "kitti"
+    if (root / "training" / "velodyne" / f"{KITTI_FRAME}.bin").is_file():
+        return Scan(root, f"KITTI training/{KITTI_FRAME}, before the camera")
+    make_streets(scratch, "kitti", streets=1, sweeps=1)
+    return Scan(scratch, "a generated street, HDL-64E, before the camera")
+
+
+def kitti_frames(root: Path) -> KittiObjects:
+    """The reader of the folder of :func:`kitti`'s scan."""
+    return KittiObjects(root, "training", crop=True)

@@ -208,8 +208,6 @@ def test_what_a_detector_cannot_do_is_said(trained, run, capsys, tmp_path):
     weights = trained / "weights.safetensors"
     assert run("test", "toy.py", weights, "--votes", 2) == 1
     assert "one view of each frame" in capsys.readouterr().err
-    assert run("baseline", "toy.py") == 1
-    assert "no baseline of detection" in capsys.readouterr().err
     with pytest.raises(CheckpointError, match="finds boxes: use load_detector"):
         load_predictor(weights)
     other = experiment()

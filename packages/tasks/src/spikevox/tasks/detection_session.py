@@ -1,4 +1,4 @@
-"""What the verbs do for a detector: score, predict; see ``session.py`` for classifiers."""
+"""What the verbs do for a detector: score, predict, baseline; see ``session.py`` for classifiers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,11 +14,11 @@ from spikevox.tasks.datasets.kitti import KittiObjects
 from spikevox.tasks.datasets.kitti_label import write_labels
 from spikevox.tasks.datasets.nuscenes import NuScenes
 from spikevox.tasks.datasets.nuscenes_results import write_nuscenes_results
+from spikevox.tasks.detection.baseline import BoxBaseline, box_baseline
 from spikevox.tasks.detection.inference import BoxPredictor
 from spikevox.tasks.detection.kitti_ap import KittiResult
 from spikevox.tasks.detection.nuscenes_nds import NuScenesResult
 from spikevox.tasks.detection.scoring import DetectionScorer, check_votes, kitti_rows, result_figures
-from spikevox.tasks.errors import ConfigError
 from spikevox.tasks.session import frames_of, free_name, load_network, test_options
 
 RESULTS = "results.json"
@@ -146,10 +146,15 @@ def _draw(path: Path, frame: LidarFrame, found: Boxes, dataset: DetectionDataset
     save_figure(boxes_figure(xyz[grid.inside(xyz)], groups), path)
 
 
-def baseline(config: Mapping[str, Any], *, trees: int = 500) -> Any:
-    """There is none.
+def baseline(config: Mapping[str, Any], *, trees: int = 500) -> BoxBaseline:
+    """Boxes around groups of points, their settings tried on training frames.
+
+    Args:
+        config: experiment.
+        trees: of no use here: a forest gives no boxes.
 
     Raises:
-        ConfigError: always.
+        ConfigError: the experiment lacks a test split, or a split has no boxes.
     """
-    raise ConfigError("there is no baseline of detection: a forest gives no boxes.")
+    test = build(test_options(config))
+    return box_baseline(build(config["train_dataloader"]["dataset"]), test)

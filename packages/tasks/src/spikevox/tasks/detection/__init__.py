@@ -7,6 +7,7 @@ from spikevox.encoding.lazy import lazy_exports
 if TYPE_CHECKING:
     from spikevox.tasks.detection.anchor_head import AnchorHead, BoxChoice
     from spikevox.tasks.detection.anchors import KITTI_CAR, AnchorClass, anchor_grid
+    from spikevox.tasks.detection.baseline import BoxBaseline, box_baseline
     from spikevox.tasks.detection.centre_head import CENTRE_CHOICE, NUSCENES_GROUPS, CentreHead
     from spikevox.tasks.detection.centre_loss import (
         CentreOutput,
@@ -44,6 +45,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "anchor_head": ("AnchorHead", "BoxChoice"),
         "anchors": ("KITTI_CAR", "AnchorClass", "anchor_grid"),
+        "baseline": ("BoxBaseline", "box_baseline"),
         "centre_head": ("CENTRE_CHOICE", "NUSCENES_GROUPS", "CentreHead"),
         "centre_loss": (
             "CentreOutput",
