@@ -76,9 +76,13 @@ def test_a_frame_learnt_by_heart_is_found(cloud):
     """Nearly every car is found at an overlap of 0.5 in space before any box that is none."""
     torch.manual_seed(0)
     network, batch = build(voxelnext()), detection_batch([cloud])
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm1d):
+            # Statistics of the last steps, not of the first.
+            module.momentum = 0.4
     optimiser = torch.optim.AdamW(network.parameters(), lr=4e-3)
-    rate = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.05, 36)
-    for _ in range(36):
+    rate = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.05, 30)
+    for _ in range(30):
         losses = network(*batch, mode="loss")
         optimiser.zero_grad()
         (losses["heat_loss"] + losses["box_loss"]).backward()
@@ -89,7 +93,7 @@ def test_a_frame_learnt_by_heart_is_found(cloud):
     found = network(*batch, mode="predict")
     result = box_result(batch.boxes, found, OPTIONS["min_overlap"])
     assert result.row("car", "3d", "moderate").boxes == len(cloud.boxes) >= 5
-    assert result.row("car", "3d", "moderate").exact > 90
+    assert result.row("car", "3d", "moderate").exact > 95
     best = found[0].take(np.arange(len(cloud.boxes)))
     nearest = np.linalg.norm(best.centers[:, None] - cloud.boxes.centers, axis=2).argmin(axis=1)
     assert (np.cos(best.yaw - cloud.boxes.yaw[nearest]) > 0.9).all()
