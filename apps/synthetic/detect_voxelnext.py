@@ -7,7 +7,7 @@ from spikevox.tasks.detection import CentreHead, VoxelNeXt
 
 from .detect import *
 
-epochs = 4
+epochs = 2
 warm_up = 0.1
 
 model = dict(
