@@ -94,8 +94,7 @@ def recognise(tensors: Mapping[str, Tensor]) -> Recognised:
         width = len(tensors[f"{stem}.1.weight"])
         in_channels = tensors[f"{stem}.0.weight"].numel() // (27 * width)
         size = _SIZES[name](tensors, width)
-        classes = len(tensors["final.bias"]) if stem == "stem" else None
-        classes = classes if parts in (name, "voxel8x") else _anchored(tensors)
+        classes = _classes(parts, tensors)
     except (KeyError, TypeError, ZeroDivisionError) as error:
         raise ConversionError(
             f"this looks like the {name}, but a tensor that tells its size is missing: {error}."
@@ -110,9 +109,11 @@ def _whole(names: Collection[str]) -> str:
     return "voxel_rcnn" if any(n.startswith("roi_head.roi_grid_pool_layers.") for n in names) else "single_stage"
 
 
-def _anchored(tensors: Mapping[str, Tensor]) -> int:
-    """Classes of a head with an anchor of each class in two headings."""
-    return len(tensors["dense_head.conv_dir_cls.bias"]) // 4
+def _classes(name: str, tensors: Mapping[str, Tensor]) -> int | None:
+    """Classes of its head; of a detector's, one for two headings and two halves of the circle."""
+    if name in ("classifier", "segmenter"):
+        return len(tensors["final.bias"])
+    return len(tensors["dense_head.conv_dir_cls.bias"]) // 4 if name in ("single_stage", "voxel_rcnn") else None
 
 
 def _family(names: Collection[str]) -> tuple[str | None, str]:
