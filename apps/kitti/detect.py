@@ -36,6 +36,7 @@ train_dataloader = dict(
         type=DetectionDataset,
         frames=dict(present, split="train"),
         split="train",
+        paste=dict(counts=dict(Car=15), least_points=5),
         transforms=[dict(type=Flip, axes=["y"]), dict(type=RotateZ, angle=0.78539816), dict(type=Scale, amount=0.05)],
         **frames,
     ),

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from spikevox.layers import BatchNorm
+from spikevox.layers.conv import SparseConvolution
 
 
 def gradients(network: nn.Module) -> dict[str, Any]:
@@ -35,5 +36,7 @@ def centred(network: nn.Module) -> list[str]:
         for name, module in network.named_modules()
         if isinstance(module, nn.Sequential)
         for number, (layer, following) in enumerate(pairwise(module))
-        if isinstance(layer, nn.Linear) and layer.bias is not None and isinstance(following, BatchNorm)
+        if isinstance(layer, nn.Linear | SparseConvolution)
+        and layer.bias is not None
+        and isinstance(following, BatchNorm)
     ]

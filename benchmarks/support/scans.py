@@ -1,4 +1,4 @@
-"""One labelled scan of SemanticKITTI, of PandaSet and of KITTI; where they are not there, a generated street in their format."""
+"""One labelled scan of each of some data sets; where they are not there, a generated street in their format."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +9,8 @@ from spikevox.tasks.datasets import (
     PANDAR64,
     SUBURB,
     KittiObjects,
+    NuScenes,
+    NuScenesSweeps,
     PandaSet,
     SemanticKitti,
     Street,
@@ -75,3 +77,17 @@ def kitti(data: Path, scratch: Path) -> Scan:
 def kitti_frames(root: Path) -> KittiObjects:
     """The reader of the folder of :func:`kitti`'s scan."""
     return KittiObjects(root, "training", crop=True)
+
+
+def nuscenes(data: Path, scratch: Path) -> Scan:
+    """The first annotated sweep of a folder of single ones; or a generated one."""
+    root = data / "nuscenes"
+    if any(root.glob("*.json")):
+        return Scan(root, f"the sweep {NuScenesSweeps(root).frames[0]} of nuScenes")
+    make_streets(scratch, "nuscenes", streets=1, sweeps=1)
+    return Scan(scratch, "a generated street, HDL-32E")
+
+
+def nuscenes_frames(root: Path) -> NuScenesSweeps | NuScenes:
+    """The reader of :func:`nuscenes`'s sweep: its frame 0."""
+    return NuScenesSweeps(root) if any(root.glob("*.json")) else NuScenes(root)

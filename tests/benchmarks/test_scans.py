@@ -71,10 +71,19 @@ def test_a_generated_scan_before_the_camera_has_cars(tmp_path):
     assert batch.features[:, 0].min() > 0
 
 
+def test_a_generated_sweep_has_objects_and_points_of_one_age(tmp_path):
+    found = scans.nuscenes(tmp_path / "absent", tmp_path)
+    assert found.title.startswith("a generated street")
+    batch = importlib.import_module("support.full_networks").swept_voxels(found.root)
+    assert len(set(batch.boxes[0].names) & {"car", "truck", "pedestrian"}) == 3
+    assert batch.features.shape[1] == 5
+    assert float(batch.features[:, 4].abs().max()) == 0
+
+
 def test_full_networks_have_their_published_size():
     networks = importlib.import_module("support.full_networks").NETWORKS
     sizes = {name: sum(p.numel() for p in one.build("minkowski").parameters()) for name, one in networks.items()}
-    assert sizes == {"unet": 20_049_683, "single_stage": 2_946_836, "two_stage": 8_597_116}
+    assert sizes == {"unet": 20_049_683, "single_stage": 2_946_836, "two_stage": 8_597_116, "voxelnext": 7_981_398}
 
 
 def test_a_step_takes_all_losses_and_leaves_its_gradients():

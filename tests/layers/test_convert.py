@@ -321,7 +321,7 @@ def test_sizes_are_read_from_the_tensors(version):
     [
         (["backbone_3d.conv_input.0.weight", "backbone_3d.conv2.0.0.weight"], "the ANN, not the spiking network"),
         (["backbone_3d.conv_input.0.weight", "backbone_3d.conv2.0.1.weight"], "without residual blocks"),
-        (["backbone_3d.conv1.0.conv1.weight", "backbone_3d.conv5.0.1.weight"], "VoxelNeXt"),
+        (["backbone_3d.conv1.0.conv1.weight", "backbone_3d.conv5.0.0.weight"], "VoxelNeXt"),
         (["stem.0.weight", "enc.0.down.0.weight"], "OA-CNN"),
         (["conv_input.0.weight", "down.0.0.weight"], "SparseUNet"),
         (["layer.weight"], "no published network that is known here"),

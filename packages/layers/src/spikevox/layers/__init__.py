@@ -6,7 +6,7 @@ from spikevox.encoding.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from spikevox.layers.backends import use_backend
-    from spikevox.layers.blocks import BasicBlock, Down, Parts, Up
+    from spikevox.layers.blocks import BasicBlock, Down, Parts, ResidualBlock, Up
     from spikevox.layers.conv import SparseConv3d, SparseInverseConv3d, SubmanifoldConv3d
     from spikevox.layers.coordinates import CoordinateMaps, Sites
     from spikevox.layers.doctor import Finding, diagnose
@@ -41,7 +41,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "backends": ("use_backend",),
-        "blocks": ("BasicBlock", "Down", "Parts", "Up"),
+        "blocks": ("BasicBlock", "Down", "Parts", "ResidualBlock", "Up"),
         "conv": ("SparseConv3d", "SparseInverseConv3d", "SubmanifoldConv3d"),
         "coordinates": ("CoordinateMaps", "Sites"),
         "doctor": ("Finding", "diagnose"),

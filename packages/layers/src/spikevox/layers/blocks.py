@@ -38,9 +38,9 @@ class Parts:
         """A fresh normalisation."""
         return self.norm(channels, **self.norm_options)
 
-    def spiking_conv(self, in_channels: int, out_channels: int) -> SpikingSequential:
+    def spiking_conv(self, in_channels: int, out_channels: int, *, bias: bool = False) -> SpikingSequential:
         """Neuron, submanifold 3x3x3 convolution, normalisation: membrane to membrane."""
-        conv = SubmanifoldConv3d(in_channels, out_channels, kernel_size=3)
+        conv = SubmanifoldConv3d(in_channels, out_channels, kernel_size=3, bias=bias)
         return SpikingSequential(self.make_neuron(), conv, self.make_norm(out_channels))
 
 
@@ -66,6 +66,27 @@ class BasicBlock(nn.Module):
         """Membrane (N, C) to membrane (N, C) on the same sites."""
         x = self.first(x, x)
         return self.second(x, x)
+
+
+class ResidualBlock(nn.Module):
+    """Residual block of two convolutions on membranes: ``y = BN(SSC(SN(BN(SSC(SN(x)))))) + x``.
+
+    Args:
+        channels: C of input and output.
+        bias: of the convolutions. The normalisation behind takes it away again: it is there for weights that have one.
+        parts: neuron and normalisation.
+    """
+
+    def __init__(self, channels: int, *, bias: bool = False, parts: Parts | None = None) -> None:
+        super().__init__()
+        parts = parts or Parts()
+        self.layers = SpikingSequential(
+            *parts.spiking_conv(channels, channels, bias=bias), *parts.spiking_conv(channels, channels, bias=bias)
+        )
+
+    def forward(self, x: Any) -> Any:
+        """Membrane (N, C) to membrane (N, C) on the same sites."""
+        return self.layers(x, x)
 
 
 class Down(nn.Module):

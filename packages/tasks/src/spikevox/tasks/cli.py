@@ -118,9 +118,9 @@ def _add_convert_verb(verbs: Any) -> None:
     )
     convert.add_argument(
         "--network",
-        choices=["auto", "classifier", "segmenter", "voxel8x"],
+        choices=["auto", "classifier", "segmenter", "voxel8x", "single_stage", "voxel_rcnn", "voxelnext"],
         default="auto",
-        help="voxel8x: the 3D backbone of a detector alone, without its heads",
+        help="voxel8x, voxelnext: the 3D backbone of a detector alone, without its heads",
     )
     convert.add_argument("--config", help="experiment that the weights are for, by default the published one")
     convert.add_argument("--spconv", type=int, choices=[1, 2], help="order of the kernels, by default what shapes tell")

@@ -34,6 +34,10 @@ CONTAINERS = {"pointcept": "state_dict", "openpcdet": "model_state"}
 _PREFIXES = {"pointcept": "backbone.", "openpcdet": ""}
 
 
+# Backbones that are taken out of a file of a whole detector.
+_ALONE = ("voxel8x", "voxelnext")
+
+
 class _Ignored:
     """Stands for numpy's numbers, such as a best score that is stored beside the weights: nobody needs it."""
 
@@ -86,8 +90,8 @@ def import_weights(
         path: a file of Pointcept (``state_dict``) or OpenPCDet (``model_state``), written by ``torch.save``.
         target: ``.safetensors``.
         framework: ``"pointcept"``, ``"openpcdet"`` or ``"auto"``.
-        network: ``"classifier"``, ``"segmenter"``, ``"voxel8x"`` (the 3D backbone of a detector; heads are left out), or
-            ``"auto"``, which leaves nothing out.
+        network: ``"classifier"``, ``"segmenter"``, ``"single_stage"``, ``"voxel_rcnn"``; ``"voxel8x"`` or ``"voxelnext"``, the 3D
+            backbone of a detector, whose other parts are left out; or ``"auto"``, which leaves nothing out.
         config: experiment that the weights are for: its model, voxels and classes stand in the file, and its data has
             to be there. By default those of the published training.
         spconv: 1 or 2; by default what the shapes tell.
@@ -108,7 +112,7 @@ def import_weights(
     facts, notes = _experiment(found, config)
     model = build(facts.pop("network"))
     _check_neurons(model, str(config or path))
-    options: dict[str, Any] = {"prefix": file.prefix, "spconv": spconv, "alone": network == "voxel8x"}
+    options: dict[str, Any] = {"prefix": file.prefix, "spconv": spconv, "alone": network in _ALONE}
     conversion = _named(path, lambda: from_published(file.tensors, model.state_dict(), found.name, **options))
     load_strictly(model, conversion.tensors, str(path))
     report = conversion.report
@@ -124,7 +128,7 @@ def export_weights(
     """Weights of ours as a file that the published code loads.
 
     Args:
-        path: weights or checkpoint of a Classifier, a Segmenter or a Voxel8x.
+        path: weights or checkpoint of a Classifier, a Segmenter, a detector of KITTI, or a Voxel8x or VoxelNeXtBackbone.
         target: the file.
         framework: ``"pointcept"`` or ``"openpcdet"``.
         spconv: 1 or 2; by default what the weights came from, 2 where they were trained here.
@@ -203,6 +207,8 @@ def _check_tensors(tensors: Any, path: str) -> None:
 
 def _recognised(file: PublishedFile, network: str, path: str | Path) -> Recognised:
     found = _named(path, lambda: recognise(file.tensors))
+    if network == "voxel8x" and found.name in ("single_stage", "voxel_rcnn"):
+        found = found._replace(name=network, num_classes=None)
     if network not in ("auto", found.name):
         raise ConversionError(f"{path} holds a {found.name}, not a {network}.")
     if PUBLISHED[found.name].framework != file.framework:
@@ -217,8 +223,9 @@ def _named(path: str | Path, convert: Callable[[], Any]) -> Any:
     except ConversionError as error:
         report = error.report
         heads = report is not None and report.framework == "openpcdet" and report.unexpected
+        backbone = "voxelnext" if report is not None and report.network == "voxelnext" else "voxel8x"
         advice = (
-            "\nA detector's heads are not here yet: --network voxel8x converts the 3D backbone alone." if heads else ""
+            f"\nThese are no heads known here: --network {backbone} converts the 3D backbone alone." if heads else ""
         )
         raise ConversionError(f"{path}: {error}{advice}", report) from error
 

@@ -16,7 +16,7 @@ from spikevox.tasks.build import build
 from spikevox.tasks.checkpoint import check_facts, load_strictly, neuron_facts, read_weights
 from spikevox.tasks.classification import Classifier
 from spikevox.tasks.datasets.base import PointPipeline
-from spikevox.tasks.detection import BoxPredictor, SingleStageDetector
+from spikevox.tasks.detection import BoxPredictor, SingleStageDetector, VoxelNeXt
 from spikevox.tasks.errors import CheckpointError
 from spikevox.tasks.segmentation import PointSegmenter, Segmenter
 
@@ -25,6 +25,7 @@ _KINDS: dict[type[torch.nn.Module], tuple[str, str]] = {
     Classifier: ("classifies whole clouds", "load_predictor"),
     Segmenter: ("labels points", "load_segmenter"),
     SingleStageDetector: ("finds boxes", "load_detector"),
+    VoxelNeXt: ("finds boxes", "load_detector"),
 }
 
 
@@ -91,7 +92,7 @@ def load_predictor(weights: str | Path) -> Predictor:
         CheckpointError: a file that is damaged, foreign, or names anything but networks of spikevox; or one of another kind.
     """
     network, facts = load_described(weights, needed=_NEEDED)
-    _check_kind(network, Classifier, weights)
+    _check_kind(network, "load_predictor", weights)
     return Predictor(network, facts)
 
 
@@ -107,7 +108,7 @@ def load_segmenter(weights: str | Path, **options: Any) -> PointSegmenter:
         ConfigError: an option out of its range.
     """
     network, facts = load_described(weights, needed=_NEEDED)
-    _check_kind(network, Segmenter, weights)
+    _check_kind(network, "load_segmenter", weights)
     return PointSegmenter(network, facts["voxels"], class_names=facts["class_names"], **options)
 
 
@@ -118,13 +119,13 @@ def load_detector(weights: str | Path) -> BoxPredictor:
         CheckpointError: a file that is damaged, foreign, or names anything but networks of spikevox; or one of another kind.
     """
     network, facts = load_described(weights, needed=_NEEDED)
-    _check_kind(network, SingleStageDetector, weights)
+    _check_kind(network, "load_detector", weights)
     return BoxPredictor(network, facts["voxels"])
 
 
-def _check_kind(network: torch.nn.Module, wanted: type[torch.nn.Module], weights: str | Path) -> None:
+def _check_kind(network: torch.nn.Module, called: str, weights: str | Path) -> None:
     for kind, (what, loader) in _KINDS.items():
-        if isinstance(network, kind) and kind is not wanted:
+        if isinstance(network, kind) and loader != called:
             raise CheckpointError(f"{weights} holds a network that {what}: use {loader}.")
 
 

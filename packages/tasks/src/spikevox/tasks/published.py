@@ -4,12 +4,13 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from spikevox.layers.backbones import Encoder, UNet, Voxel8x
+from spikevox.layers.backbones import BevBackbone, Encoder, UNet, Voxel8x, VoxelNeXtBackbone
 from spikevox.layers.convert import Recognised
 from spikevox.tasks.classification import Classifier
 from spikevox.tasks.datasets import semantickitti_label
 from spikevox.tasks.datasets.base import PointPipeline
 from spikevox.tasks.datasets.modelnet40 import COLUMNS
+from spikevox.tasks.detection import KITTI_CAR, AnchorHead, RoiHead, SingleStageDetector, TwoStageDetector
 from spikevox.tasks.errors import ConfigError
 from spikevox.tasks.segmentation import Segmenter
 from spikevox.tasks.transforms import NormaliseSphere
@@ -21,9 +22,22 @@ _MODELNET40 = (
     "sofa stairs stool table tent toilet tv_stand vase wardrobe xbox"
 )
 # Our networks, and what each is called in the table of names.
-KINDS: dict[type[nn.Module], str] = {Classifier: "classifier", Segmenter: "segmenter", Voxel8x: "voxel8x"}
+KINDS: dict[type[nn.Module], str] = {
+    Classifier: "classifier",
+    Segmenter: "segmenter",
+    Voxel8x: "voxel8x",
+    SingleStageDetector: "single_stage",
+    TwoStageDetector: "voxel_rcnn",
+    VoxelNeXtBackbone: "voxelnext",
+}
 _LIDAR = ("x", "y", "z", "intensity")
-KITTI_SITES = (1408, 1600, 41)
+KITTI_SITES, NUSCENES_SITES = (1408, 1600, 41), (1440, 1440, 41)
+_KITTI_VOXELS = {
+    "grid": {"voxel_size": (0.05, 0.05, 0.1), "lower": (0.0, -40.0, -3.0), "upper": (70.4, 40.0, 1.0)},
+    "columns": _LIDAR,
+    "features": ("xyz", "intensity"),
+    "reduce": "mean",
+}
 
 
 class Experiment(NamedTuple):
@@ -77,23 +91,36 @@ EXPERIMENTS = {
     ),
     "voxel8x": Experiment(
         "KITTI",
-        {
-            "grid": {"voxel_size": (0.05, 0.05, 0.1), "lower": (0.0, -40.0, -3.0), "upper": (70.4, 40.0, 1.0)},
-            "columns": _LIDAR,
-            "features": ("xyz", "intensity"),
-            "reduce": "mean",
-        },
+        _KITTI_VOXELS,
         4,
         None,
         "a voxel is the mean of all its points; the published code takes at most 5",
     ),
+    "voxelnext": Experiment(
+        "nuScenes",
+        {
+            "grid": {"voxel_size": (0.075, 0.075, 0.2), "lower": (-54.0, -54.0, -5.0), "upper": (54.0, 54.0, 3.0)},
+            "columns": (*_LIDAR, "time"),
+            "features": ("xyz", "intensity", "time"),
+            "reduce": "mean",
+        },
+        5,
+        None,
+        "a voxel is the mean of all its points; the published code takes at most 10",
+    ),
 }
+for _detector in ("single_stage", "voxel_rcnn"):
+    EXPERIMENTS[_detector] = EXPERIMENTS["voxel8x"]._replace(class_names=("Car",))
 
 
 def published_model(found: Recognised) -> dict[str, Any]:
     """Our model of a published network, as a config has it, with the edge rule that it was trained with."""
     if found.name == "voxel8x":
         return {"type": Voxel8x, "grid": KITTI_SITES, **found.options}
+    if found.name == "voxelnext":
+        return {"type": VoxelNeXtBackbone, "grid": NUSCENES_SITES, **found.options}
+    if found.name in ("single_stage", "voxel_rcnn"):
+        return _detector_model(found)
     if found.name == "classifier":
         # The published grid reaches 96 voxels beyond the shape: no edge is met.
         return {
@@ -106,6 +133,22 @@ def published_model(found: Recognised) -> dict[str, Any]:
         "backbone": {"type": UNet, "grid": "input", **found.options},
         "num_classes": found.num_classes,
     }
+
+
+def _detector_model(found: Recognised) -> dict[str, Any]:
+    voxels: dict[str, Any] = _KITTI_VOXELS["grid"]  # type: ignore[assignment]
+    (low_x, low_y, _), (high_x, high_y, _) = voxels["lower"], voxels["upper"]
+    head = {"type": AnchorHead, "anchors": [KITTI_CAR._asdict()], "extent": (low_x, low_y, high_x, high_y)}
+    model = {
+        "type": SingleStageDetector,
+        "backbone": {"type": Voxel8x, "grid": KITTI_SITES, **found.options},
+        "bev": {"type": BevBackbone, "size": found.size},
+        "head": head,
+    }
+    if found.name == "single_stage":
+        return model
+    roi = {"type": RoiHead, "voxel_size": voxels["voxel_size"], "lower": voxels["lower"], "size": found.size}
+    return {**model, "type": TwoStageDetector, "roi_head": roi}
 
 
 def published_input(found: Recognised) -> dict[str, Any]:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from spikevox.layers.backbones.encoder import SIZES, Encoder, EncoderSize
     from spikevox.layers.backbones.unet import UNET_SIZES, UNet, UNetSize
     from spikevox.layers.backbones.voxel8x import VOXEL8X_SIZES, Voxel8x, Voxel8xOutput, Voxel8xSize
+    from spikevox.layers.backbones.voxelnext import VOXELNEXT_SIZES, HeightSum, VoxelNeXtBackbone, VoxelNeXtSize
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -19,5 +20,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "encoder": ("SIZES", "Encoder", "EncoderSize"),
         "unet": ("UNET_SIZES", "UNet", "UNetSize"),
         "voxel8x": ("VOXEL8X_SIZES", "Voxel8x", "Voxel8xOutput", "Voxel8xSize"),
+        "voxelnext": ("VOXELNEXT_SIZES", "HeightSum", "VoxelNeXtBackbone", "VoxelNeXtSize"),
     },
 )

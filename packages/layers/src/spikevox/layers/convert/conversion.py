@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from spikevox.layers.convert.kernel import kernel_from_spconv, kernel_to_spconv, spconv_shape
-from spikevox.layers.convert.published import PUBLISHED, Entry, Published
+from spikevox.layers.convert.published import KERNELS, ONES, PLANES, PUBLISHED, Entry, Published
 from spikevox.layers.convert.report import ConversionError, ConversionReport
 from spikevox.layers.errors import LayerError
 
@@ -131,7 +131,7 @@ def _version(
     for entry in entries:
         there, here = next(iter(entry.tensors()))
         found = tensors.get(published.part + there)
-        if entry.kind in ("convolution", "pointwise") and found is not None and here in own:
+        if entry.kind in KERNELS and found is not None and here in own:
             for version in fits:
                 fits[version] += tuple(found.shape) == _shape(entry, there, own[here], version, published)
     return max(fits, key=lambda version: fits[version])
@@ -139,10 +139,21 @@ def _version(
 
 def _shape(entry: Entry, there: str, own: Tensor, spconv: int, published: Published) -> tuple[int, ...]:
     """Shape that a tensor has there."""
-    if not there.endswith(".weight") or entry.kind not in ("convolution", "pointwise"):
+    if not there.endswith(".weight"):
         return tuple(own.shape)
-    in_channels, out_channels = own.shape[-2:] if entry.kind == "convolution" else reversed(own.shape)
-    return spconv_shape(entry.kernel_size, in_channels, out_channels, spconv=spconv, axes=published.axes)
+    if entry.kind not in KERNELS:
+        return tuple(own.shape) + (1,) * ONES.get(entry.kind, 0)
+    in_channels, out_channels = reversed(own.shape) if entry.kind == "pointwise" else own.shape[-2:]
+    shape = spconv_shape(entry.kernel_size, in_channels, out_channels, spconv=spconv, axes=published.axes)
+    if entry.kind not in PLANES:
+        return shape
+    height = _height(spconv, published)
+    return shape[:height] + shape[height + 1 :]
+
+
+def _height(spconv: int, published: Published) -> int:
+    """Axis of a kernel there that runs along z."""
+    return (spconv == 2) + "xyz".index("z") * (published.axes == "xyz")
 
 
 def _fits(name: str, found: Tensor, shape: tuple[int, ...], own: Tensor, report: ConversionReport) -> bool:
@@ -164,14 +175,21 @@ def _finite(tensor: Tensor) -> bool:
 
 
 def _to_ours(entry: Entry, there: str, tensor: Tensor, spconv: int, published: Published) -> Tensor:
-    if not there.endswith(".weight") or entry.kind not in ("convolution", "pointwise"):
+    if not there.endswith(".weight"):
         return tensor.clone()
+    if entry.kind not in KERNELS:
+        return tensor.flatten(1).clone() if entry.kind in ONES else tensor.clone()
+    if entry.kind in PLANES:
+        tensor = tensor.unsqueeze(_height(spconv, published))
     kernel = kernel_from_spconv(tensor, spconv=spconv, axes=published.axes)
-    return kernel if entry.kind == "convolution" else kernel[0].T.contiguous()
+    return kernel[0].T.contiguous() if entry.kind == "pointwise" else kernel
 
 
 def _to_theirs(entry: Entry, there: str, tensor: Tensor, spconv: int, published: Published) -> Tensor:
-    if not there.endswith(".weight") or entry.kind not in ("convolution", "pointwise"):
+    if not there.endswith(".weight"):
         return tensor.clone()
-    kernel = tensor if entry.kind == "convolution" else tensor.T[None]
-    return kernel_to_spconv(kernel, entry.kernel_size, spconv=spconv, axes=published.axes)
+    if entry.kind not in KERNELS:
+        return tensor.reshape(*tensor.shape, *[1] * ONES.get(entry.kind, 0)).clone()
+    kernel = tensor.T[None] if entry.kind == "pointwise" else tensor
+    result = kernel_to_spconv(kernel, entry.kernel_size, spconv=spconv, axes=published.axes)
+    return result.squeeze(_height(spconv, published)) if entry.kind in PLANES else result

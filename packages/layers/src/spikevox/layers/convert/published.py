@@ -11,13 +11,26 @@ from typing import Literal, NamedTuple
 from spikevox.layers.backends.geometry import Triple
 from spikevox.layers.convert.kernel import Axes
 
-Kind = Literal["convolution", "pointwise", "norm", "linear"]
+Kind = Literal[
+    "convolution", "biased", "plane", "biased plane", "pointwise", "norm", "linear", "unbiased", "line", "square"
+]
 _TENSORS: dict[Kind, tuple[str, ...]] = {
     "convolution": ("weight",),
+    "biased": ("weight", "bias"),
+    "plane": ("weight",),
+    "biased plane": ("weight", "bias"),
     "pointwise": ("weight", "bias"),
     "norm": ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"),
     "linear": ("weight", "bias"),
+    "unbiased": ("weight",),
+    "line": ("weight",),
+    "square": ("weight",),
 }
+# Kernels of spconv, and those of them that lie on a plane: there they have no third side.
+KERNELS: tuple[Kind, ...] = ("convolution", "biased", "plane", "biased plane", "pointwise")
+PLANES: tuple[Kind, ...] = ("plane", "biased plane")
+# Axes of length 1 that a layer of torch has there and our Linear does not.
+ONES: dict[Kind, int] = {"line": 1, "square": 2}
 
 
 class Entry(NamedTuple):
@@ -26,7 +39,9 @@ class Entry(NamedTuple):
     Attributes:
         published: its name there.
         ours: its name here.
-        kind: a ``"pointwise"`` one is a 1x1x1 convolution with bias there and a Linear here.
+        kind: of both. ``"pointwise"`` is a 1x1x1 convolution with bias there and a Linear here, ``"line"`` and ``"square"`` are
+            convolutions of torch over one and two axes of length 1, ``"linear"`` and ``"unbiased"`` stand for all whose tensors
+            are the same on both sides.
         kernel_size: (x, y, z) of a convolution.
     """
 
@@ -64,9 +79,11 @@ def _triples(side: int) -> Triple:
     return side, side, side
 
 
-def _unit(published: str, first: int, ours: str, second: int, side: int = 3) -> Iterator[Entry]:
-    """A convolution and the normalisation behind it."""
-    yield Entry(f"{published}.{first}", f"{ours}.{second}", "convolution", _triples(side))
+def _unit(
+    published: str, first: int, ours: str, second: int, kind: Kind = "convolution", size: Triple = (3, 3, 3)
+) -> Iterator[Entry]:
+    """A convolution or another layer, and the normalisation behind it."""
+    yield Entry(f"{published}.{first}", f"{ours}.{second}", kind, size)
     yield Entry(f"{published}.{first + 1}", f"{ours}.{second + 1}", "norm")
 
 
@@ -124,8 +141,65 @@ def _voxel8x(names: Collection[str]) -> Iterator[Entry]:
     yield Entry("conv_out.1", "out.1", "norm")
 
 
+def _detector(names: Collection[str]) -> Iterator[Entry]:
+    """Voxel R-CNN, with or without its second stage."""
+    inner = {name.removeprefix("backbone.") for name in names if name.startswith("backbone.")}
+    for entry in _voxel8x(inner):
+        yield entry._replace(published=f"backbone_3d.{entry.published}", ours=f"backbone.{entry.ours}")
+    for block, part in enumerate(("fine", "coarse")):
+        for unit in range(_count(names, f"bev.{part}")):
+            # There a place of nothing but zeros is first, then neuron, convolution, normalisation.
+            yield Entry(f"backbone_2d.blocks.{block}.{3 * unit + 2}", f"bev.{part}.{unit}.conv", "unbiased")
+            yield Entry(f"backbone_2d.blocks.{block}.{3 * unit + 3}", f"bev.{part}.{unit}.norm", "norm")
+        yield Entry(f"backbone_2d.deblocks.{block}.1", f"bev.up.{block}.conv", "unbiased")
+        yield Entry(f"backbone_2d.deblocks.{block}.2", f"bev.up.{block}.norm", "norm")
+    for there, here in (("conv_cls", "score"), ("conv_box", "box"), ("conv_dir_cls", "direction")):
+        yield Entry(f"dense_head.{there}", f"head.{here}", "linear")
+    if any(name.startswith("roi_head.") for name in names):
+        yield from _roi_head(names)
+
+
+def _roi_head(names: Collection[str]) -> Iterator[Entry]:
+    for source in range(_count(names, "roi_head.pools")):
+        there, here = f"roi_head.roi_grid_pool_layers.{source}", f"roi_head.pools.{source}"
+        yield from _unit(f"{there}.mlps_in.0", 0, f"{here}.of_membrane", 0, "line")
+        yield from _unit(f"{there}.mlps_pos.0", 0, f"{here}.of_place", 0, "square")
+        yield from _unit(f"{there}.mlps_out.0", 1, f"{here}.out", 0, "line")
+    for there, here in (("shared_fc_layer", "shared"), ("cls_fc_layers", "score"), ("reg_fc_layers", "box")):
+        # Neuron, layer, normalisation, dropout; neuron, layer, normalisation.
+        for first in (1, 5):
+            yield from _unit(f"roi_head.{there}", first, f"roi_head.{here}", first, "unbiased")
+    yield Entry("roi_head.cls_pred_layer", "roi_head.score.7", "linear")
+    yield Entry("roi_head.reg_pred_layer", "roi_head.box.7", "linear")
+
+
+def _voxelnext(names: Collection[str]) -> Iterator[Entry]:
+    biased = any(name.endswith("entry.0.layers.1.bias") for name in names)
+    kind: Kind = "biased" if biased else "convolution"
+    yield from _unit("conv_input", 0, "volume.stem", 0)
+    for block in range(_count(names, "volume.entry")):
+        yield from _residual(f"conv1.{block}", f"volume.entry.{block}", kind)
+    for stage in range(_count(names, "volume.stages")):
+        there, here = f"conv{stage + 2}", f"volume.stages.{stage}"
+        yield Entry(f"{there}.0.1", f"{here}.0.conv", "convolution", (3, 3, 3))
+        yield Entry(f"{there}.0.2", f"{here}.0.norm", "norm")
+        for block in range(1, _count(names, here)):
+            yield from _residual(f"{there}.{block}", f"{here}.{block}", kind)
+    yield from _unit("conv_out", 1, "plane", 1, "plane", (3, 3, 1))
+    yield from _unit("shared_conv", 1, "plane", 4, "biased plane" if biased else "plane", (3, 3, 1))
+
+
+def _residual(published: str, ours: str, kind: Kind) -> Iterator[Entry]:
+    for number in (1, 2):
+        yield Entry(f"{published}.conv{number}", f"{ours}.layers.{3 * number - 2}", kind, (3, 3, 3))
+        yield Entry(f"{published}.bn{number}", f"{ours}.layers.{3 * number - 1}", "norm")
+
+
 PUBLISHED = {
     "classifier": Published("pointcept", "state_dict", "xyz", "", _classifier),
     "segmenter": Published("pointcept", "state_dict", "xyz", "", _segmenter),
     "voxel8x": Published("openpcdet", "model_state", "zyx", "backbone_3d.", _voxel8x),
+    "single_stage": Published("openpcdet", "model_state", "zyx", "", _detector),
+    "voxel_rcnn": Published("openpcdet", "model_state", "zyx", "", _detector),
+    "voxelnext": Published("openpcdet", "model_state", "zyx", "backbone_3d.", _voxelnext),
 }

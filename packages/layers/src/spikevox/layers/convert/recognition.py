@@ -9,6 +9,8 @@ from torch import Tensor
 from spikevox.layers.backbones.encoder import SIZES
 from spikevox.layers.backbones.unet import UNET_SIZES
 from spikevox.layers.backbones.voxel8x import VOXEL8X_SIZES
+from spikevox.layers.backbones.voxelnext import VOXELNEXT_SIZES
+from spikevox.layers.convert.published import PUBLISHED
 from spikevox.layers.convert.report import ConversionError
 
 # A name that only one family of networks has, and what it is. In order: the first that is met counts.
@@ -18,7 +20,12 @@ _FAMILIES = (
     (r"^backbone_3d\.conv2\.down\.1\.", "voxel8x", ""),
     (r"^enc\.\d+\.down\.0\.", None, "OA-CNN, the network without neurons (ANN) that E-3DSNN's is derived from"),
     (r"^(enc|down|up|dec)\.\d+\.(block0|0|1)\.", None, "SparseUNet, a network without neurons (ANN)"),
-    (r"^backbone_3d\.conv5\.", None, "VoxelNeXt, whose network is not here yet"),
+    (r"^backbone_3d\.conv5\.0\.1\.weight", "voxelnext", ""),
+    (
+        r"^backbone_3d\.conv5\.",
+        None,
+        "VoxelNeXt without neurons: the ANN, not the spiking network that E-3DSNN describes",
+    ),
     (
         r"^backbone_3d\.conv2\.0\.0\.weight",
         None,
@@ -78,20 +85,35 @@ def recognise(tensors: Mapping[str, Tensor]) -> Recognised:
     name, other = _family(tensors)
     if name is None:
         raise ConversionError(
-            f"this is {other}. Networks that can be converted: classifier, segmenter, voxel8x (first names: "
+            f"this is {other}. Networks that can be converted: {', '.join(PUBLISHED)} (first names: "
             f"{', '.join(sorted(tensors)[:3])})."
         )
-    stem = "stem" if name != "voxel8x" else "backbone_3d.conv_input"
+    parts = _whole(tensors) if name == "voxel8x" else name
+    stem = "stem" if name in ("classifier", "segmenter") else "backbone_3d.conv_input"
     try:
         width = len(tensors[f"{stem}.1.weight"])
         in_channels = tensors[f"{stem}.0.weight"].numel() // (27 * width)
-        size = {"classifier": _encoder_size, "segmenter": _unet_size, "voxel8x": _voxel8x_size}[name](tensors, width)
-        classes = None if name == "voxel8x" else len(tensors["final.bias"])
+        size = _SIZES[name](tensors, width)
+        classes = _classes(parts, tensors)
     except (KeyError, TypeError, ZeroDivisionError) as error:
         raise ConversionError(
             f"this looks like the {name}, but a tensor that tells its size is missing: {error}."
         ) from error
-    return Recognised(name, size, in_channels, classes)
+    return Recognised(parts, size, in_channels, classes)
+
+
+def _whole(names: Collection[str]) -> str:
+    """Which of a detector's parts there are beside its 3D backbone."""
+    if not any(name.startswith("backbone_2d.blocks.") for name in names):
+        return "voxel8x"
+    return "voxel_rcnn" if any(n.startswith("roi_head.roi_grid_pool_layers.") for n in names) else "single_stage"
+
+
+def _classes(name: str, tensors: Mapping[str, Tensor]) -> int | None:
+    """Classes of its head; of a detector's, one for two headings and two halves of the circle."""
+    if name in ("classifier", "segmenter"):
+        return len(tensors["final.bias"])
+    return len(tensors["dense_head.conv_dir_cls.bias"]) // 4 if name in ("single_stage", "voxel_rcnn") else None
 
 
 def _family(names: Collection[str]) -> tuple[str | None, str]:
@@ -127,6 +149,12 @@ def _voxel8x_size(tensors: Mapping[str, Tensor], width: int) -> str:
     return _named((width, down, out, _numbered(tensors, r"backbone_3d\.conv2\.blocks\.(\d+)\.")), VOXEL8X_SIZES)
 
 
+def _voxelnext_size(tensors: Mapping[str, Tensor], width: int) -> str:
+    stages = _widths(tensors, [f"backbone_3d.conv{i}.0.2" for i in range(2, 7)])
+    blocks = _numbered(tensors, r"backbone_3d\.conv1\.(\d+)\.")
+    return _named((width, stages, blocks, "backbone_3d.conv1.0.conv1.bias" in tensors), VOXELNEXT_SIZES)
+
+
 def _named(found: tuple[Any, ...], sizes: Mapping[str, tuple[Any, ...]]) -> str:
     for name, size in sizes.items():
         if tuple(size) == found:
@@ -134,3 +162,11 @@ def _named(found: tuple[Any, ...], sizes: Mapping[str, tuple[Any, ...]]) -> str:
     raise ConversionError(
         f"its channels and blocks {found} are those of no size: {', '.join(f'{n} {tuple(s)}' for n, s in sizes.items())}."
     )
+
+
+_SIZES = {
+    "classifier": _encoder_size,
+    "segmenter": _unet_size,
+    "voxel8x": _voxel8x_size,
+    "voxelnext": _voxelnext_size,
+}

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from spikevox.tasks.datasets.nuscenes_results import read_nuscenes_results, write_nuscenes_results
     from spikevox.tasks.datasets.nuscenes_sweep import NuScenesSweeps, read_annotated_sweep
     from spikevox.tasks.datasets.nuscenes_writer import write_nuscenes
+    from spikevox.tasks.datasets.object_bank import ObjectBank
     from spikevox.tasks.datasets.pandaset import PandaSet, write_pandaset_frame
     from spikevox.tasks.datasets.pandaset_writer import write_pandaset
+    from spikevox.tasks.datasets.pasting import PasteObjects, join_boxes
     from spikevox.tasks.datasets.points import PointFile, read_points
     from spikevox.tasks.datasets.prepare import Prepared, prepare_modelnet
     from spikevox.tasks.datasets.restricted_pickle import read_table
@@ -83,8 +85,10 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "nuscenes_results": ("read_nuscenes_results", "write_nuscenes_results"),
         "nuscenes_sweep": ("NuScenesSweeps", "read_annotated_sweep"),
         "nuscenes_writer": ("write_nuscenes",),
+        "object_bank": ("ObjectBank",),
         "pandaset": ("PandaSet", "write_pandaset_frame"),
         "pandaset_writer": ("write_pandaset",),
+        "pasting": ("PasteObjects", "join_boxes"),
         "points": ("PointFile", "read_points"),
         "prepare": ("Prepared", "prepare_modelnet"),
         "labelled_side": ("LabelledSide",),

@@ -1,6 +1,6 @@
 """What detectors learn from: frames of any reader, as voxels and boxes of chosen classes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -13,6 +13,8 @@ from spikevox.encoding.report import VoxelReport
 from spikevox.tasks.build import build
 from spikevox.tasks.datasets.base import VoxelDataset
 from spikevox.tasks.datasets.frame import Boxes, LidarFrame
+from spikevox.tasks.datasets.object_bank import ObjectBank
+from spikevox.tasks.datasets.pasting import PasteObjects
 from spikevox.tasks.datasets.segmentation import FrameReader, chosen_frames, reader_name
 from spikevox.tasks.errors import ConfigError
 from spikevox.tasks.transforms import Motion, affine_map
@@ -90,6 +92,7 @@ class DetectionDataset(VoxelDataset):
         least_points: boxes with fewer points are left out: nobody could find them.
         min_overlap: class to the overlap that a found box must exceed to count, seen from above and in space; 0.7 for a
             class called car, 0.5 for others by default.
+        paste: for training: a :class:`PasteObjects`, or its arguments as a dict; objects are pasted before all transforms.
         **options: see :class:`VoxelDataset`; ``columns`` are chosen from the frame's by name, and the grid needs a range.
             Transforms must keep boxes: turns, mirrors, shifts, equal scales, and those that leave coordinates or add noise.
 
@@ -117,6 +120,7 @@ class DetectionDataset(VoxelDataset):
         indices: Sequence[int] | None = None,
         least_points: int = 1,
         min_overlap: Mapping[str, float] | None = None,
+        paste: PasteObjects | Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -133,6 +137,11 @@ class DetectionDataset(VoxelDataset):
             if not transform.keeps_boxes():
                 raise ConfigError(f"boxes cannot go along with {transform}: leave it out.")
         self.indices = chosen_frames(self.frames, indices)
+        self.paste = PasteObjects(**paste) if isinstance(paste, Mapping) else paste
+        self._bank: ObjectBank | None = None
+        strange = sorted(set(() if self.paste is None else self.paste.counts) - set(self.class_names))
+        if strange:
+            raise ConfigError(f"there is no class {strange[0]!r} to paste; there are {', '.join(self.class_names)}.")
 
     @property
     def metric_options(self) -> dict[str, Any]:
@@ -163,6 +172,30 @@ class DetectionDataset(VoxelDataset):
         boxes = boxes.take(_inside(grid, boxes.centers))
         return boxes.take(boxes.count_points(points[_inside(grid, points[:, :3])]) >= self.least_points)
 
+    def bank(self) -> ObjectBank:
+        """Objects to paste: of the file that ``paste`` names, or of all frames of the data set, read when first asked for.
+
+        Raises:
+            ConfigError: a file whose objects have other columns than the frames' chosen ones.
+            DataFileError: a file that holds no objects.
+        """
+        if self._bank is None:
+            path, columns = None if self.paste is None else self.paste.bank, self.pipeline.columns
+            bank = ObjectBank.gather(self._objects(), columns) if path is None else ObjectBank.load(path)
+            if bank.columns != columns:
+                raise ConfigError(
+                    f"objects to paste have the columns {', '.join(bank.columns)}, points {', '.join(columns)}."
+                )
+            self._bank = bank
+        return self._bank
+
+    def _objects(self) -> Iterator[tuple[NDArray[np.floating], Boxes]]:
+        for index in range(len(self)):
+            frame = self.read(index)
+            boxes = self.boxes(frame)
+            if boxes is not None:
+                yield frame.table(self.pipeline.columns), self.visible(boxes, frame.points)
+
     def cloud(self, key: int | tuple[int, int]) -> BoxedCloud:
         """One sample; ``key`` is an index, or (index, epoch) to draw the epoch's random transforms."""
         index, generator = self._draw(key)
@@ -170,6 +203,8 @@ class DetectionDataset(VoxelDataset):
         columns = self.pipeline.columns
         points: NDArray[np.floating] = frame.table(columns)
         boxes = self.boxes(frame)
+        if self.paste is not None and boxes is not None and frame.boxes is not None:
+            points, boxes = self.paste(points, boxes, frame.boxes, self.bank(), generator)
         for transform in self.pipeline.transforms:
             if isinstance(transform, Motion):
                 motion = transform.draw(generator)

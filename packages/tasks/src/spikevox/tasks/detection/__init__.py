@@ -8,6 +8,23 @@ if TYPE_CHECKING:
     from spikevox.tasks.detection.anchor_head import AnchorHead, BoxChoice
     from spikevox.tasks.detection.anchors import KITTI_CAR, AnchorClass, anchor_grid
     from spikevox.tasks.detection.baseline import BoxBaseline, box_baseline
+    from spikevox.tasks.detection.centre_head import CENTRE_CHOICE, NUSCENES_GROUPS, CentreHead
+    from spikevox.tasks.detection.centre_loss import (
+        CentreOutput,
+        CentreWeights,
+        GroupOutput,
+        centre_losses,
+        code_loss,
+        heat_loss,
+    )
+    from spikevox.tasks.detection.centre_targets import (
+        CentreTargets,
+        Map,
+        assign_centres,
+        decode_centres,
+        encode_centres,
+        gaussian_radius,
+    )
     from spikevox.tasks.detection.inference import BoxPredictor
     from spikevox.tasks.detection.kitti_ap import KittiResult, KittiRow, kitti_result
     from spikevox.tasks.detection.losses import AnchorOutput, LossWeights, anchor_losses, box_loss, focal_loss
@@ -21,6 +38,7 @@ if TYPE_CHECKING:
     from spikevox.tasks.detection.targets import AnchorTargets, assign_anchors
     from spikevox.tasks.detection.two_stage import TwoStageDetector
     from spikevox.tasks.detection.voxel_pool import VoxelPool, query_voxels, roi_grid
+    from spikevox.tasks.detection.voxelnext import VoxelNeXt
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -28,6 +46,23 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "anchor_head": ("AnchorHead", "BoxChoice"),
         "anchors": ("KITTI_CAR", "AnchorClass", "anchor_grid"),
         "baseline": ("BoxBaseline", "box_baseline"),
+        "centre_head": ("CENTRE_CHOICE", "NUSCENES_GROUPS", "CentreHead"),
+        "centre_loss": (
+            "CentreOutput",
+            "CentreWeights",
+            "GroupOutput",
+            "centre_losses",
+            "code_loss",
+            "heat_loss",
+        ),
+        "centre_targets": (
+            "CentreTargets",
+            "Map",
+            "assign_centres",
+            "decode_centres",
+            "encode_centres",
+            "gaussian_radius",
+        ),
         "inference": ("BoxPredictor",),
         "kitti_ap": ("KittiResult", "KittiRow", "kitti_result"),
         "losses": ("AnchorOutput", "LossWeights", "anchor_losses", "box_loss", "focal_loss"),
@@ -41,5 +76,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "targets": ("AnchorTargets", "assign_anchors"),
         "two_stage": ("TwoStageDetector",),
         "voxel_pool": ("VoxelPool", "query_voxels", "roi_grid"),
+        "voxelnext": ("VoxelNeXt",),
     },
 )

@@ -15,7 +15,7 @@ class BoxPredictor:
     """A trained detector; call it with points.
 
     Args:
-        network: a :class:`~spikevox.tasks.detection.SingleStageDetector`.
+        network: a :class:`~spikevox.tasks.detection.SingleStageDetector` or :class:`~spikevox.tasks.detection.VoxelNeXt`.
         voxels: arguments of a :class:`~spikevox.tasks.datasets.PointPipeline`.
 
     Attributes:

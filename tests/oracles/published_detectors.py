@@ -1,0 +1,93 @@
+"""Names and shapes of the published detectors' tensors, from their description alone; imports nothing of spikevox or spconv."""
+
+import torch
+
+from oracles.published_keys import _norm, _unit, voxel8x
+
+
+def _layer(name, number, out, *inside):
+    return {f"{name}.{number}.weight": (out, *inside), **_norm(f"{name}.{number + 1}", out)}
+
+
+def _plain(name, out, *inside):
+    return {f"{name}.weight": (out, *inside), f"{name}.bias": (out,)}
+
+
+def single_stage(spconv=2, out=128, maps=(64, 128), repeats=5, up=128, **backbone):
+    shapes = voxel8x(spconv, out=out, **backbone)
+    inside = 2 * out
+    for i, width in enumerate(maps):
+        for unit in range(repeats + 1):
+            shapes |= _layer(f"backbone_2d.blocks.{i}", 3 * unit + 2, width, inside, 3, 3)
+            inside = width
+        side = (1, 2)[i]
+        # A transposed convolution has its inputs first.
+        shapes |= {f"backbone_2d.deblocks.{i}.1.weight": (width, up, side, side)}
+        shapes |= _norm(f"backbone_2d.deblocks.{i}.2", up)
+    for name, count in (("conv_cls", 2), ("conv_box", 14), ("conv_dir_cls", 4)):
+        shapes |= _plain(f"dense_head.{name}", count, 2 * up, 1, 1)
+    return shapes
+
+
+def voxel_rcnn(spconv=2, sources=(32, 64, 64), pooled=32, grid=6, hidden=256, **options):
+    shapes = single_stage(spconv, stages=sources, **options)
+    for i, width in enumerate(sources):
+        name = f"roi_head.roi_grid_pool_layers.{i}"
+        shapes |= _layer(f"{name}.mlps_in.0", 0, pooled, width, 1)
+        shapes |= _layer(f"{name}.mlps_pos.0", 0, pooled, 3, 1, 1)
+        shapes |= _layer(f"{name}.mlps_out.0", 1, pooled, pooled, 1)
+    inside = len(sources) * pooled * grid**3
+    for name in ("shared_fc_layer", "cls_fc_layers", "reg_fc_layers"):
+        shapes |= _layer(f"roi_head.{name}", 1, hidden, inside)
+        shapes |= _layer(f"roi_head.{name}", 5, hidden, hidden)
+        inside = hidden
+    return {**shapes, **_plain("roi_head.cls_pred_layer", 1, hidden), **_plain("roi_head.reg_pred_layer", 7, hidden)}
+
+
+def _kernel(inside, out, sides, spconv):
+    return (out, *sides, inside) if spconv == 2 else (*sides, inside, out)
+
+
+def voxelnext(spconv=2, inside=5, width=16, stages=(32, 64, 128, 128, 128), blocks=2, bias=True):
+    def residual(name, channels):
+        shapes = {}
+        for i in (1, 2):
+            shapes |= {f"{name}.conv{i}.weight": _kernel(channels, channels, (3, 3, 3), spconv)}
+            shapes |= {f"{name}.conv{i}.bias": (channels,)} if bias else {}
+            shapes |= _norm(f"{name}.bn{i}", channels)
+        return shapes
+
+    shapes = _unit("conv_input", 0, inside, width, spconv)
+    for j in range(blocks):
+        shapes |= residual(f"conv1.{j}", width)
+    for i, (a, b) in enumerate(zip((width, *stages), stages, strict=False)):
+        shapes |= _unit(f"conv{i + 2}.0", 1, a, b, spconv)
+        for j in range(blocks):
+            shapes |= residual(f"conv{i + 2}.{j + 1}", b)
+    channels = stages[-1]
+    for name in ("conv_out", "shared_conv"):
+        shapes |= {f"{name}.1.weight": _kernel(channels, channels, (3, 3), spconv), **_norm(f"{name}.2", channels)}
+    if bias:
+        shapes |= {"shared_conv.1.bias": (channels,)}
+    return {f"backbone_3d.{name}": shape for name, shape in shapes.items()}
+
+
+NETWORKS = {"single_stage": single_stage, "voxel_rcnn": voxel_rcnn, "voxelnext": voxelnext}
+_NARROW = {"maps": (32, 64), "repeats": 2, "up": 64, "out": 64, "blocks": 1}
+NARROW = {
+    "single_stage": {**_NARROW, "stages": (32, 32, 64)},
+    "voxel_rcnn": {**_NARROW, "sources": (32, 32, 64), "pooled": 16, "grid": 4, "hidden": 64},
+    "voxelnext": {"stages": (32, 32, 64, 64, 64), "blocks": 1, "bias": False},
+}
+PARAMETERS = {"single_stage": 2_946_836, "voxel_rcnn": 8_597_116, "voxelnext": 7_368_720}
+
+
+def tensors(name, *, spconv=2, prefix="", seed=0, narrow=False):
+    """Random tensors under the published names."""
+    generator = torch.Generator().manual_seed(seed)
+    sizes = NARROW[name] if narrow else {}
+    found = {}
+    for key, shape in NETWORKS[name](spconv, **sizes).items():
+        whole = key.endswith("num_batches_tracked")
+        found[prefix + key] = torch.tensor(7) if whole else torch.rand(shape, generator=generator) + 0.1
+    return found
