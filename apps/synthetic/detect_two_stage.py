@@ -14,7 +14,12 @@ model = dict(
         size="small",
         # Voxels are twice as wide as those of KITTI's detector, and so are the neighbourhoods.
         radii=(0.8, 1.6, 3.2),
+        # Trainings are short, and scenes many.
+        dropout=0.0,
         batch_norm_momentum=0.05,
     ),
     sampling=dict(places=64),
+    # Chosen on the validation scenes, after the training.
+    test_proposals=dict(overlap=0.3),
+    both_scores=True,
 )

@@ -65,18 +65,23 @@ def query_voxels(
     table[sites[:, 0], *(sites[:, 1:] - origin).unbind(1)] = torch.arange(
         len(sites), dtype=torch.int32, device=points.device
     )
-    ranks = torch.arange(len(offsets), 0, -1, device=points.device)
+    ranks = torch.arange(len(offsets), 0, -1, dtype=torch.int16, device=points.device)
+    # Rows of the table and squares of distances are those of a point's own voxel and a part that depends on the step alone.
+    strides = torch.tensor(table.stride(), device=points.device)
+    steps, ways = (offsets * strides[1:]).sum(dim=1), offsets.to(points.dtype) * size
+    squares = (ways**2).sum(dim=1)
     for start in range(0, len(points), _CHUNK):
         part = slice(start, start + _CHUNK)
         home = (points[part] / size).floor().long()
         near = ((home >= low - reach) & (home <= high + reach)).all(dim=1)
         home = torch.where(near[:, None], home, low)
-        around = home[:, None] + offsets
-        rows = table[samples[part, None], *(around - origin).unbind(-1)].long()
-        distance = (((around.to(points.dtype) + 0.5) * size - points[part, None]) ** 2).sum(dim=-1)
+        own = samples[part] * strides[0] + ((home - origin) * strides[1:]).sum(dim=1)
+        rows = table.view(-1)[own[:, None] + steps]
+        middle = (home.to(points.dtype) + 0.5) * size - points[part]
+        distance = torch.addmm(squares, middle, ways.T, alpha=2).add_((middle**2).sum(dim=1, keepdim=True))
         valid = (rows >= 0) & near[:, None] & (distance < radius**2)
         rank, place = torch.where(valid, ranks, 0).topk(min(most, len(offsets)), dim=1)
-        result[part, : place.shape[1]] = torch.where(rank > 0, rows.gather(1, place), -1)
+        result[part, : place.shape[1]] = torch.where(rank > 0, rows.gather(1, place).long(), -1)
     return result
 
 
