@@ -19,4 +19,7 @@ model = dict(
         batch_norm_momentum=0.05,
     ),
     sampling=dict(places=64),
+    # Chosen on the validation scenes, after the training.
+    test_proposals=dict(overlap=0.3),
+    both_scores=True,
 )

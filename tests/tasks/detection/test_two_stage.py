@@ -201,6 +201,19 @@ def test_proposals_are_mended_as_the_second_stage_says(cloud):
     assert found.scores == pytest.approx(np.full(len(found), 1 / (1 + math.exp(-4))))
 
 
+def test_a_score_is_the_mean_of_both_stages_where_that_is_asked_for(cloud):
+    proposals = {"overlap": 1.0, "candidates": 4000, "most": 4000}
+    network = build(two_stages(test_proposals=proposals, both_scores=True, choice={"score": 0.02})).eval()
+    network.roi_head = Answers(cloud.boxes)
+    batch = detection_batch([cloud])
+    first = network.head.boxes(network(*batch), network.test_proposals)[0].scores
+    found = network(*batch, mode="predict")[0]
+    # The other proposals, at 1e-4 of the second stage, stay below 0.02.
+    assert len(found) == len(cloud.boxes)
+    squares = found.scores**2 * (1 + math.exp(-4))
+    assert np.abs(squares[:, None] - first).min(axis=1).max() < 1e-9
+
+
 def test_a_sample_gets_what_it_gets_alone(cloud):
     other = build(streets(first_seed=4)).cloud(0)
     network = build(two_stages(choice={"score": 0.0}, test_proposals={"most": 20})).double()

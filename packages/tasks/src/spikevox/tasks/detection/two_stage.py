@@ -33,6 +33,8 @@ class TwoStageDetector(SingleStageDetector):
         roi_head: or ``dict(type=RoiHead, ...)``; its ``stage_channels`` need not be told.
         training_proposals: ``score``, ``overlap``, ``candidates`` and ``most`` of the boxes that the second stage learns from.
         test_proposals: likewise in a test.
+        both_scores: whether a box's score is the geometric mean of what both stages say; that of the second one by default, as
+            published.
         sampling: which of them, see :class:`~spikevox.tasks.detection.RoiSampling`.
         choice: of what is detected in the end.
         **options: see :class:`SingleStageDetector`.
@@ -59,6 +61,7 @@ class TwoStageDetector(SingleStageDetector):
         *,
         training_proposals: Mapping[str, float] | None = None,
         test_proposals: Mapping[str, float] | None = None,
+        both_scores: bool = False,
         sampling: Mapping[str, float] | None = None,
         choice: Mapping[str, float] | None = None,
         **options: Any,
@@ -67,6 +70,7 @@ class TwoStageDetector(SingleStageDetector):
         self.roi_head = build(roi_head, stage_channels=self.backbone.stage_channels)
         self.training_proposals = options_of(_TRAINING, training_proposals, "training_proposals")
         self.test_proposals = options_of(_TEST, test_proposals, "test_proposals")
+        self.both_scores = both_scores
         self.sampling: RoiSampling = options_of(VOXEL_RCNN_SAMPLING, sampling, "sampling")
 
     @torch.no_grad()
@@ -106,6 +110,8 @@ class TwoStageDetector(SingleStageDetector):
         table = decode_rois(deltas, torch.from_numpy(proposals.array()))
         table[:, 6] = wrap_angle(table[:, 6])
         sure = scores.double().cpu().numpy()
+        if self.both_scores:
+            sure = np.sqrt(sure * np.asarray(proposals.scores))
         # NaN is kept here, so that the check of the boxes tells of it.
         rows = np.flatnonzero(~(sure < self.choice.score))
         return best_boxes(
