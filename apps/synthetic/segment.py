@@ -1,6 +1,6 @@
 """Small spiking U-Net on generated streets, with PandaSet's fourteen merged classes: no download, minutes on two cores.
 
-Every scene is another street: 160 to train, 8 to validate, 16 to test.
+Every scene is another street: 1250 to train, 8 to validate, 16 to test.
 """
 
 from mmengine.optim import CosineAnnealingLR, LinearLR, OptimWrapper
@@ -10,16 +10,17 @@ from spikevox.layers.backbones import UNet
 from spikevox.tasks.datasets import LabelledFrames, StreetFrames
 from spikevox.tasks.datasets.pandaset_label import FOURTEEN
 from spikevox.tasks.segmentation import Segmenter
-from spikevox.tasks.transforms import DropPoints, Flip, Jitter, RotateZ, Scale, ScaleColumns, Shift
+from spikevox.tasks.transforms import DropPoints, Flip, Jitter, LogColumns, RotateZ, Scale, Shift
 
-epochs = 16
-warm_up = 1
+epochs = 3
+warm_up = 0.25
 # 1 / sqrt(share + 0.001) of the training points, mean 1, in the order of the classes.
-class_weights = [0.52, 0.28, 1.64, 0.52, 0.38, 1.28, 0.76, 0.7, 1.9, 1.64, 2.58, 0.22, 0.29, 1.3]
-# Half of the returns have less than 0.05.
-brightness = dict(type=ScaleColumns, factors=dict(intensity=10.0))
+class_weights = [0.54, 0.27, 1.63, 0.52, 0.38, 1.25, 0.69, 0.67, 1.94, 1.67, 2.61, 0.22, 0.3, 1.3]
+# Half of the returns have less than 0.05, signs 1.
+brightness = dict(type=LogColumns, factors=dict(intensity=50.0))
 voxels = dict(
-    grid=dict(voxel_size=0.25, lower=(-60, -60, -6), upper=(60, 60, 24), origin="minimum"),
+    # No range: every point is in a voxel, also those 200 m away.
+    grid=dict(voxel_size=0.25, origin="minimum"),
     columns=("x", "y", "z", "intensity"),
     features=("z", "intensity"),
     reduce="mean",
@@ -38,7 +39,8 @@ train_dataloader = dict(
     num_workers=1,
     dataset=dict(
         type=LabelledFrames,
-        frames=dict(type=StreetFrames, count=160, first_seed=10000, labels="pandaset", keep=True),
+        # Made anew in every epoch, beside the training: to keep them would take 5 GB.
+        frames=dict(type=StreetFrames, count=1250, first_seed=10000, labels="pandaset"),
         split="train",
         classes=FOURTEEN,
         random_margin=16,
@@ -77,7 +79,7 @@ test_dataloader = dict(
     ),
 )
 
-train_cfg = dict(max_epochs=epochs, val_interval=4)
+train_cfg = dict(max_epochs=epochs, val_interval=1)
 optim_wrapper = dict(
     type=OptimWrapper,
     optimizer=dict(type=AdamW, lr=4e-3, weight_decay=0.01),

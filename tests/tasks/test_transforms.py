@@ -8,6 +8,7 @@ from spikevox.tasks.transforms import (
     DropPoints,
     Flip,
     Jitter,
+    LogColumns,
     NormaliseSphere,
     RotateZ,
     Scale,
@@ -115,6 +116,22 @@ def test_columns_are_scaled_and_coordinates_are_not():
             ScaleColumns(factors)
 
 
+def test_logarithms_of_columns():
+    points = np.array([[1.0, 2.0, 3.0, 0.0], [1.0, 2.0, 3.0, np.e - 1], [1.0, 2.0, 3.0, -0.5]])
+    columns = ("x", "y", "z", "intensity")
+    taken = LogColumns({"intensity": 1.0})(points, columns, np.random.default_rng(0))
+    assert taken[:, 3] == pytest.approx([0, 1, 0])
+    assert np.array_equal(taken[:, :3], points[:, :3])
+    assert LogColumns({"intensity": 50.0})(points, columns, np.random.default_rng(0))[1, 3] == pytest.approx(
+        np.log(1 + 50 * (np.e - 1))
+    )
+    again = build_transform({"type": "LogColumns", "factors": {"intensity": 50.0}})
+    assert again == LogColumns({"intensity": 50.0})
+    assert not again.augments
+    with pytest.raises(ConfigError, match="factors of a logarithm must be above 0"):
+        LogColumns({"intensity": 0.0})
+
+
 def test_a_flip_mirrors_the_axes_that_it_is_told():
     points = cloud()
     seen = {tuple(np.sign(Flip(("y",)).draw(np.random.default_rng(seed)).diagonal())) for seed in range(20)}
@@ -128,5 +145,6 @@ def test_a_flip_mirrors_the_axes_that_it_is_told():
 
 def test_only_what_moves_all_points_alike_keeps_boxes():
     kept = [RotateZ(), Scale(), Shift(), Flip(), Jitter(), DropPoints(), ScaleColumns({"intensity": 2.0})]
+    kept.append(LogColumns({"intensity": 2.0}))
     assert all(transform.keeps_boxes() for transform in kept)
     assert not any(transform.keeps_boxes() for transform in (NormaliseSphere(), Scale(each_axis=True)))

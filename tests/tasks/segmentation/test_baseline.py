@@ -35,6 +35,14 @@ def test_lines_planes_and_balls_look_like_themselves():
     assert surroundings(cloud * (1, 0, 1), none)[:, 5] == pytest.approx(0)
 
 
+@pytest.mark.parametrize("feature", [heights, surroundings])
+def test_features_of_some_voxels_are_those_rows_of_all(feature):
+    generator = np.random.default_rng(0)
+    xyz, values = generator.uniform(-5, 5, (200, 3)), generator.uniform(0, 1, (200, 2))
+    rows = np.array([150, 3, 77])
+    assert feature(xyz, values, rows) == pytest.approx(feature(xyz, values)[rows], abs=1e-6)
+
+
 def test_few_voxels_are_no_error():
     assert np.isfinite(surroundings(np.zeros((1, 3)), np.zeros((1, 2)))).all()
 

@@ -5,7 +5,7 @@ import pytest
 
 from spikevox.tasks.datasets import LidarFrame
 from spikevox.tasks.errors import ConfigError
-from spikevox.tasks.segmentation import copy_nearest
+from spikevox.tasks.segmentation import copy_nearest, memory
 from tasks.segmentation.toy_dataset import ToyScenes
 
 
@@ -57,6 +57,18 @@ def test_copies_equal_a_search_by_hand():
 
 def test_a_frame_seen_before_is_remembered():
     assert copy_nearest([Posed("train")], Posed("train"))["world"].miou == 1
+
+
+@pytest.mark.parametrize(("most", "known"), [(1, 1), (30, 10), (10_000, None)])
+def test_of_many_clouds_each_gives_an_equal_part(monkeypatch, most, known):
+    sizes = []
+    plain = memory.KDTree
+    monkeypatch.setattr(memory, "KDTree", lambda xyz: sizes.append(len(xyz)) or plain(xyz))
+    train = [ToyScenes("train", count=2), ToyScenes("val", count=1)]
+    found = copy_nearest(train, ToyScenes("test", count=1), most_points=most)["frame"]
+    labelled = [int((data.read(i).labels > 0).sum()) for data in train for i in range(len(data))]
+    assert sizes == [sum(labelled) if known is None else 3 * known]
+    assert found.count == int((ToyScenes("test", count=1).read(0).labels > 0).sum())
 
 
 def test_without_poses_there_is_no_world():

@@ -27,12 +27,15 @@ class _Known(NamedTuple):
         return self._replace(xyz=self.xyz @ self.pose[:3, :3].T + self.pose[:3, 3])
 
 
-def copy_nearest(train: Sequence[SegmentationDataset], test: SegmentationDataset) -> dict[str, SegmentationResult]:
+def copy_nearest(
+    train: Sequence[SegmentationDataset], test: SegmentationDataset, *, most_points: int = 20_000_000
+) -> dict[str, SegmentationResult]:
     """Figures of a memory: each point has the class of the nearest training point that has one.
 
     Args:
         train: training splits; their random transforms are not used.
         test: test split.
+        most_points: of all training clouds together; where there are many clouds, each gives an equal part, drawn at random.
 
     Returns:
         By the coordinates that points are near in: ``"frame"``, each frame's own, and, where all frames have a pose,
@@ -41,7 +44,8 @@ def copy_nearest(train: Sequence[SegmentationDataset], test: SegmentationDataset
     Raises:
         ConfigError: a split without labels.
     """
-    seen, asked = [known for data in train for known in _known(data)], _known(test)
+    share = max(1, most_points // max(1, sum(len(data) for data in train)))
+    seen, asked = [known for data in train for known in _known(data, share)], _known(test)
     classes = len(test.class_names)
     results = {"frame": _copy(seen, asked, classes)}
     if all(cloud.pose is not None for cloud in (*seen, *asked)):
@@ -49,14 +53,17 @@ def copy_nearest(train: Sequence[SegmentationDataset], test: SegmentationDataset
     return results
 
 
-def _known(data: SegmentationDataset) -> list[_Known]:
+def _known(data: SegmentationDataset, most: int | None = None) -> list[_Known]:
     clouds = []
+    generator = np.random.default_rng(0)
     for index in range(len(data)):
         frame = data.read(index)
         labels = data.classes(frame)
         if labels is None:
             raise ConfigError(f"{frame.source} has no labels: a memory copies labels and is scored by them.")
-        known = labels >= 0
+        known = np.flatnonzero(labels >= 0)
+        if most is not None and len(known) > most:
+            known = np.sort(generator.permutation(known)[:most])
         clouds.append(_Known(frame.points[known, :3].astype(np.float64), labels[known], frame.pose, frame.source))
     return clouds
 

@@ -121,14 +121,45 @@ class ScaleColumns(Transform):
         """Uses no random numbers."""
         result = points.copy()
         for name, factor in self.factors.items():
-            if name not in columns:
-                raise ConfigError(f"there is no column {name!r} to scale; there are {', '.join(columns)}.")
-            result[:, list(columns).index(name)] *= factor
+            column = result[:, _place(name, columns)]
+            column[:] = self.scaled(column, factor)
         return result
+
+    def scaled(self, values: Points, factor: float) -> Points:
+        """What a column's values become."""
+        return values * factor
 
     def keeps_boxes(self) -> bool:
         """Coordinates stay."""
         return True
+
+
+class LogColumns(ScaleColumns):
+    """``log(1 + factor * value)`` of columns that are not coordinates; values below 0 count as 0.
+
+    Intensities of a LiDAR span orders of magnitude: beside a reflector, asphalt and its white lines would be the same.
+
+    Args:
+        factors: factor of each column by name, above 0.
+
+    Raises:
+        ConfigError: as :class:`ScaleColumns`, or a factor that is not above 0.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not all(factor > 0 for factor in self.factors.values()):
+            raise ConfigError(f"factors of a logarithm must be above 0, got {dict(self.factors)}.")
+
+    def scaled(self, values: Points, factor: float) -> Points:
+        """What a column's values become."""
+        return np.log1p(factor * np.maximum(values, 0))
+
+
+def _place(name: str, columns: Sequence[str]) -> int:
+    if name not in columns:
+        raise ConfigError(f"there is no column {name!r} to scale; there are {', '.join(columns)}.")
+    return list(columns).index(name)
 
 
 @dataclass(frozen=True)
@@ -234,7 +265,9 @@ class DropPoints(Transform):
         return True
 
 
-TRANSFORMS = {t.__name__: t for t in (NormaliseSphere, ScaleColumns, RotateZ, Scale, Shift, Flip, Jitter, DropPoints)}
+TRANSFORMS = {
+    t.__name__: t for t in (NormaliseSphere, ScaleColumns, LogColumns, RotateZ, Scale, Shift, Flip, Jitter, DropPoints)
+}
 
 
 def build_transform(value: Any) -> Transform:
