@@ -21,6 +21,8 @@ brightness = dict(type=ScaleColumns, factors=dict(intensity=0.04))
 frames = dict(
     classes=dict(car=["Car", "Pickup Truck"]),
     least_points=5,
+    # 0.5 is asked of PandaSet too: --set test_dataloader.dataset.min_overlap.car=0.5
+    min_overlap=dict(car=0.7),
     grid=dict(voxel_size=(0.1, 0.1, 0.15), lower=(-reach, -reach, -1.5), upper=(reach, reach, 3.3)),
     columns=("x", "y", "z", "intensity"),
     features=("z", "intensity"),
