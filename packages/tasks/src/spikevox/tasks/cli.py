@@ -99,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     baseline.add_argument("--trees", type=_count, default=500, help="trees of the forest, 500 by default")
     baseline.add_argument("--json", help="file for the figures")
     _add_convert_verb(verbs)
+    _add_export_verb(verbs)
     _verb(verbs, "config", _config, "print all that an experiment would run", config=True)
     data = verbs.add_parser("data", help="look after data", description="look after data")
     _add_data_verbs(data.add_subparsers(dest="action", required=True, metavar="ACTION"))
@@ -124,6 +125,23 @@ def _add_convert_verb(verbs: Any) -> None:
     )
     convert.add_argument("--config", help="experiment that the weights are for, by default the published one")
     convert.add_argument("--spconv", type=int, choices=[1, 2], help="order of the kernels, by default what shapes tell")
+
+
+def _add_export_verb(verbs: Any) -> None:
+    export = _verb(verbs, "export", _export, "trained weights as a file for hardware", config=True)
+    export.add_argument("weights", help=".safetensors or checkpoint")
+    export.add_argument("out", help="the file")
+    export.add_argument(
+        "--format",
+        required=True,
+        choices=["pack", "nir", "events"],
+        help="pack: network in integers (.npz); nir: NIR graph (HDF5); events: what the integers fire on a test sample",
+    )
+    export.add_argument(
+        "--samples", type=_count, default=32, help="training samples that the input's scale is taken from"
+    )
+    export.add_argument("--index", type=int, default=0, help="test sample whose events are written, 0 by default")
+    export.add_argument("--score", action="store_true", help="also score a classifier in integers on the test split")
 
 
 def _add_data_verbs(verbs: Any) -> None:
@@ -238,6 +256,18 @@ def _convert(options: argparse.Namespace) -> None:
         )
     print(report)
     print(f"written: {options.to}")
+
+
+def _export(options: argparse.Namespace) -> None:
+    from spikevox.tasks.export import export_network, score_integers
+
+    config = _load(options)
+    arguments = (config, options.weights, options.format, options.out)
+    for line in export_network(*arguments, samples=options.samples, index=options.index):
+        print(line)
+    if options.score:
+        floating, whole = score_integers(config, options.weights, samples=options.samples)
+        print(f"accuracy on the test split: {floating:.4f} in floating point, {whole:.4f} in integers")
 
 
 def _config(options: argparse.Namespace) -> None:
