@@ -103,6 +103,7 @@ class Call:
         weights: int,
         groups: int = 1,
         bias: bool = False,
+        mapped: bool = False,
         rows: Tensor | None = None,
     ) -> LayerCount:
         """Counts of a layer that multiplies what it reads by weights.
@@ -116,6 +117,7 @@ class Call:
             weights: parameters, without the bias.
             groups: that channels are split into.
             bias: whether one is added.
+            mapped: whether pairs are looked up in a kernel map.
             rows: features (..., N, in_channels), by default the input's.
         """
         self.source = True
@@ -148,6 +150,7 @@ class Call:
             in_rows=steps * count,
             out_rows=out_rows,
             pairs=pairs,
+            map_entries=pairs if mapped else 0,
             values=values.numel(),
             events=int(active.sum()),
             spikes=spikes,

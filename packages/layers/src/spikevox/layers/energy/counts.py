@@ -33,6 +33,7 @@ class LayerCount:
         in_rows: sites, or pixels, of the input, each time step for itself.
         out_rows: of the output.
         pairs: matches (input row, output row, kernel offset), each time step for itself.
+        map_entries: pairs that are looked up in a kernel map: none where a row reads itself alone, or a dense grid needs no map.
         values: numbers that were read, or emitted.
         events: those of them that are not 0.
         spikes: their sum where they are spikes, a level s counted s times; 0 for real values.
@@ -60,6 +61,7 @@ class LayerCount:
     in_rows: int = 0
     out_rows: int = 0
     pairs: int = 0
+    map_entries: int = 0
     values: int = 0
     events: int = 0
     spikes: int = 0

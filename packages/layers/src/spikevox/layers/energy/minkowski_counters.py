@@ -46,6 +46,7 @@ def minkowski_convolution(call: Call) -> LayerCount:
         weights=conv.kernel.numel(),
         groups=conv.in_channels if channelwise else 1,
         bias=conv.bias is not None,
+        mapped=conv.kernel_generator.kernel_volume > 1,
     )
 
 
@@ -59,6 +60,7 @@ def minkowski_pool(call: Call) -> LayerCount:
     return call.other(
         "pool",
         pairs=pairs,
+        map_entries=pairs,
         in_channels=channels,
         out_channels=channels,
         in_rows=len(call.input),

@@ -36,6 +36,7 @@ def convolution(call: Call) -> LayerCount:
         weights=conv.weight.numel(),
         groups=conv.groups,
         bias=conv.bias is not None,
+        mapped=conv.geometry.volume > 1,
     )
 
 
@@ -95,6 +96,7 @@ def local_pool(call: Call) -> LayerCount:
     return call.other(
         "pool",
         pairs=pairs,
+        map_entries=pairs,
         in_channels=channels,
         out_channels=channels,
         in_rows=steps * len(x),
