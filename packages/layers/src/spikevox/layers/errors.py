@@ -31,3 +31,7 @@ class BackendError(SpikevoxError, RuntimeError):
 
 class GraphError(SpikevoxError, ValueError):
     """A network does something that cannot be recorded or run elsewhere; the message names the module."""
+
+
+class EnergyError(SpikevoxError, ValueError):
+    """Operations that cannot be counted, or counts that cannot be priced; the message names the module."""

@@ -98,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     baseline = _verb(verbs, "baseline", _baseline, "score of what needs no network on the same data", config=True)
     baseline.add_argument("--trees", type=_count, default=500, help="trees of the forest, 500 by default")
     baseline.add_argument("--json", help="file for the figures")
+    _add_energy_verb(verbs)
     _add_convert_verb(verbs)
     _verb(verbs, "config", _config, "print all that an experiment would run", config=True)
     data = verbs.add_parser("data", help="look after data", description="look after data")
@@ -106,6 +107,17 @@ def _parser() -> argparse.ArgumentParser:
     apps.add_argument("words", nargs="*", metavar="copy NAME DIR")
     _verb(verbs, "doctor", _doctor, "say what is missing and how to install it")
     return parser
+
+
+def _add_energy_verb(verbs: Any) -> None:
+    energy = _verb(verbs, "energy", _energy, "what weights cost on the test split, beside controls", config=True)
+    energy.add_argument("weights", help=".safetensors or checkpoint")
+    energy.add_argument("--samples", type=_count, default=32, help="of the test split, spread evenly; 32 by default")
+    energy.add_argument("--relu", metavar="WEIGHTS", help="of the same network trained with ReLU; else a rough guess")
+    energy.add_argument("--table", default="horowitz_45nm", help="constants: horowitz_45nm, jouppi_7nm or a .toml file")
+    energy.add_argument("--out", metavar="DIR", help="folder for energy.json, .csv, .png, .md and tensorboard")
+    energy.add_argument("--card", metavar="FILE", help="model card whose section of energy is written")
+    energy.add_argument("--card-name", metavar="NAME", help="of the section, by default that of the weights")
 
 
 def _add_convert_verb(verbs: Any) -> None:
@@ -208,6 +220,29 @@ def _predict(options: argparse.Namespace) -> None:
     config = _load(options)
     for line in verbs(config).predict_into(config, options.weights, options.paths, options.out):
         print(line)
+
+
+def _energy(options: argparse.Namespace) -> None:
+    from rich.progress import Progress
+
+    from spikevox.tasks.energy import energy_card, energy_text, measure_energy, write_card, write_energy
+
+    with Progress(transient=True) as bar:
+        task = bar.add_task("samples")
+        report = measure_energy(
+            _load(options),
+            options.weights,
+            samples=options.samples,
+            relu=options.relu,
+            table=options.table,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    print(energy_text(report))
+    if options.out:
+        print(f"written: {', '.join(str(path) for path in write_energy(report, options.out))}")
+    if options.card:
+        write_card(options.card, options.card_name or Path(options.weights).stem, energy_card(report))
+        print(f"written: {options.card}")
 
 
 def _baseline(options: argparse.Namespace) -> None:
