@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     resume = _verb(verbs, "resume", _resume, "go on with a training that was stopped", config=True)
     for verb in (train, resume):
         verb.add_argument("--work-dir", help="folder for checkpoints and logs, by default work_dirs/NAME")
+        verb.add_argument("--html", metavar="FILE", help="a page to look at the first samples of the validation in 3D")
     train.add_argument("--weights", help="start from these, .safetensors or checkpoint, in place of random ones")
     train.add_argument("--overwrite", action="store_true", help="start anew in a folder that holds a training")
     test = _verb(verbs, "test", _test, "score weights on the test split", config=True)
@@ -85,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         "--figures", help="folder for pictures: confusion.png, of classifiers spikes.png, of detectors frames"
     )
     test.add_argument("--json", help="file for the figures")
+    test.add_argument("--html", metavar="FILE", help="a page to look at the first samples in 3D")
     predict = _verb(
         verbs,
         "predict",
@@ -95,6 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("weights")
     predict.add_argument("paths", nargs="*", help="cloud files or folders; the test split by default")
     predict.add_argument("--out", required=True, help="folder for predictions.json; for labels or boxes and pictures")
+    predict.add_argument("--html", metavar="FILE", help="a page to look at the first clouds in 3D")
+    _add_view_verb(verbs)
     baseline = _verb(verbs, "baseline", _baseline, "score of what needs no network on the same data", config=True)
     baseline.add_argument("--trees", type=_count, default=500, help="trees of the forest, 500 by default")
     baseline.add_argument("--json", help="file for the figures")
@@ -118,6 +122,25 @@ def _add_energy_verb(verbs: Any) -> None:
     energy.add_argument("--out", metavar="DIR", help="folder for energy.json, .csv, .png, .md and tensorboard")
     energy.add_argument("--card", metavar="FILE", help="model card whose section of energy is written")
     energy.add_argument("--card-name", metavar="NAME", help="of the section, by default that of the weights")
+
+
+def _add_view_verb(verbs: Any) -> None:
+    text = "write one page that any browser opens, to look at clouds, spikes, labels and boxes in 3D"
+    view = _verb(verbs, "view", _view, text)
+    view.add_argument(
+        "config",
+        metavar="INPUT",
+        help="experiment file, with weights; or a cloud file, or a folder of clouds or predictions",
+    )
+    view.add_argument("weights", nargs="?", help=".safetensors or checkpoint, of an experiment")
+    view.add_argument("--out", default="view.html", metavar="FILE", help="the page, view.html by default")
+    view.add_argument(
+        "--sample", type=int, action="append", metavar="N", help="of the test split, 0 by default; repeat"
+    )
+    view.add_argument("--cloud", action="append", default=[], metavar="FILE", help="file or folder to show the network")
+    view.add_argument("--spikes", action="store_true", help="the page opens with the spikes of the first layer")
+    view.add_argument("--note", action="append", default=[], metavar="TEXT", help="line below the title; repeat")
+    _add_config_options(view)
 
 
 def _add_convert_verb(verbs: Any) -> None:
@@ -167,9 +190,13 @@ def _verb(
     parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks")
     if config:
         parser.add_argument("config", help="experiment file")
-        parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a value")
-        parser.add_argument("--data", metavar="DIR", help="data folder, by default $SPIKEVOX_DATA or ./data")
+        _add_config_options(parser)
     return parser
+
+
+def _add_config_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a value")
+    parser.add_argument("--data", metavar="DIR", help="data folder, by default $SPIKEVOX_DATA or ./data")
 
 
 def _count(text: str) -> int:
@@ -184,16 +211,26 @@ def _load(options: argparse.Namespace) -> dict[str, Any]:
     return load_config(options.config, options.set)
 
 
+def _save_page(path: str | Path, scenes: Any) -> None:
+    from spikevox.tasks.view import save_page
+
+    shown = list(scenes)
+    print(f"page: {path}, {save_page(path, shown) / 1e6:.1f} MB, {len(shown)} scenes")
+
+
 def _train(options: argparse.Namespace, *, resume: bool = False) -> None:
     from spikevox.tasks.runner import build_runner
-    from spikevox.tasks.session import train
+    from spikevox.tasks.session import first_scenes, train
     from spikevox.tasks.training import WEIGHTS
 
     work_dir = Path(options.work_dir or Path("work_dirs") / Path(options.config).stem)
     start = {} if resume else {"overwrite": options.overwrite, "weights": options.weights}
-    train(build_runner(_load(options), work_dir, resume=resume, **start))
+    config = _load(options)
+    train(build_runner(config, work_dir, resume=resume, **start))
     if os.environ.get("RANK", "0") == "0":
         print(f"weights: {work_dir / WEIGHTS}")
+        if options.html:
+            _save_page(options.html, first_scenes(config, work_dir / WEIGHTS))
 
 
 def _resume(options: argparse.Namespace) -> None:
@@ -201,7 +238,7 @@ def _resume(options: argparse.Namespace) -> None:
 
 
 def _test(options: argparse.Namespace) -> None:
-    from spikevox.tasks.session import verbs
+    from spikevox.tasks.session import first_scenes, verbs
 
     config = _load(options)
     task = verbs(config)
@@ -212,14 +249,27 @@ def _test(options: argparse.Namespace) -> None:
     if options.figures:
         task.save_figures(scored, options.figures)
         print(f"figures: {options.figures}")
+    if options.html:
+        _save_page(options.html, first_scenes(config, options.weights, split="test"))
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from spikevox.tasks.session import verbs
+    from spikevox.tasks.session import first_scenes, verbs
 
     config = _load(options)
     for line in verbs(config).predict_into(config, options.weights, options.paths, options.out):
         print(line)
+    if options.html:
+        _save_page(options.html, first_scenes(config, options.weights, split="test", paths=options.paths))
+
+
+def _view(options: argparse.Namespace) -> None:
+    from spikevox.tasks.viewing import scenes_to_view
+
+    network = {name: getattr(options, name) for name in ("sample", "cloud", "set", "data") if getattr(options, name)}
+    config = _load(options) if Path(options.config).suffix == ".py" else None
+    scenes = scenes_to_view(options.config, config, options.weights, network, notes=options.note, spikes=options.spikes)
+    _save_page(options.out, scenes)
 
 
 def _energy(options: argparse.Namespace) -> None:
