@@ -78,6 +78,12 @@ def test_traffic_by_hand():
     assert [m.bits for m in found] == [0, 0, 20 * 32, 20 * 32, 0]
 
 
+def test_a_kept_membrane_is_read_and_written_once_more_and_leaks():
+    kept = replace(NEURON, state_updates=20)
+    assert traffic_of(kept, FORMS["spiking"], TABLE.arithmetic["float32"]).membranes.bits == 60 * 32
+    assert price_layer(kept, FORMS["spiking"], TABLE).other == pytest.approx(40 * 0.9 + 20 * 3.7)
+
+
 def test_each_tensor_lies_in_the_smallest_memory_that_holds_it():
     assert TABLE.moving(640, 8 * 8192) == pytest.approx(100)
     assert TABLE.moving(640, 8 * 8192 + 1) == pytest.approx(200)
