@@ -1,5 +1,6 @@
 """The shipped networks are told nothing of by the monitors of their neurons, trained and evaluated on their own data."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,37 +13,42 @@ from spikevox.tasks.config import load_config
 from spikevox.tasks.session import load_network, split_options
 
 APPS = Path(__file__).resolve().parents[2] / "apps"
-# Experiment, weights, samples of the test split, folder of the data.
-QUICK = [
-    ("modelnet/classify_t.py", "classify_t", 24, "modelnet10"),
-    ("modelnet/classify_t_sparse.py", "classify_t_sparse", 24, "modelnet10"),
-    ("synthetic/segment.py", "segment", 1, None),
-]
-SLOW = [
-    ("synthetic/detect.py", "detect", 1, None),
-    ("synthetic/detect_two_stage.py", "detect_two_stage", 1, None),
-    ("pandaset/segment.py", "segment", 1, "pandaset"),
-    ("pandaset/segment_place.py", "segment_place", 1, "pandaset"),
-    ("pandaset/detect.py", "detect", 1, "pandaset"),
-]
-CASES = [*QUICK, *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)]
+NEEDS = {"modelnet": "modelnet10"}
+QUICK = {"modelnet/classify_t", "modelnet/classify_t_sparse", "synthetic/segment"}
+# Shapes of all classes; a scan has sites enough by itself.
+SAMPLES = {"modelnet": 24}
+
+
+def shipped():
+    """Experiment of each file of weights, the first that is scored with it."""
+    found = {}
+    for path in sorted(APPS.glob("*/expected.toml")):
+        for name, table in tomllib.loads(path.read_text(encoding="utf-8")).items():
+            if "weights" in table:
+                found.setdefault(path.parent / table["weights"], path.parent / f"{name}.py")
+    return found
+
+
+def cases():
+    for weights, experiment in shipped().items():
+        name = f"{experiment.parent.name}/{experiment.stem}"
+        yield pytest.param(experiment, weights, id=name, marks=[] if name in QUICK else [pytest.mark.slow])
 
 
 def test_every_shipped_network_is_looked_at():
-    looked_at = {
-        str(Path(config).parent / "weights" / f"{weights}.safetensors") for config, weights, *_ in QUICK + SLOW
-    }
-    assert looked_at == {str(path.relative_to(APPS)) for path in APPS.glob("*/weights/*.safetensors")}
+    assert set(shipped()) == set(APPS.glob("*/weights/*.safetensors"))
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize(("experiment", "weights", "count", "folder"), CASES)
-def test_a_shipped_network_is_healthy(experiment, weights, count, folder, data):
-    if folder is not None:
-        data(folder)
-    config = load_config(APPS / experiment, [])
+@pytest.mark.parametrize(("experiment", "weights"), list(cases()))
+def test_a_shipped_network_is_healthy(experiment, weights, data):
+    folder = experiment.parent.name
+    if folder != "synthetic":
+        data(NEEDS.get(folder, folder))
+    config = load_config(experiment, [])
     dataset = build(split_options(config, "test"))
-    network, _ = load_network(config, APPS / Path(experiment).parent / "weights" / f"{weights}.safetensors", dataset)
+    network, _ = load_network(config, weights, dataset)
+    count = SAMPLES.get(folder, 1)
     # Far apart: neighbours are of one class.
     rows = [place * len(dataset) // count for place in range(count)]
     batch = type(dataset).training_batch(
