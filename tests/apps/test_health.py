@@ -14,7 +14,7 @@ from spikevox.tasks.session import load_network, split_options
 
 APPS = Path(__file__).resolve().parents[2] / "apps"
 NEEDS = {"modelnet": "modelnet10"}
-QUICK = {"modelnet/classify_t", "modelnet/classify_t_sparse", "synthetic/segment"}
+QUICK = {"modelnet/classify_t", "modelnet/classify_t_sparse"}
 # Shapes of all classes; a scan has sites enough by itself.
 SAMPLES = {"modelnet": 24}
 

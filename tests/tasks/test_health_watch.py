@@ -46,6 +46,7 @@ def learn_statistics_at_once(network):
         norm.momentum = 0.9
 
 
+@pytest.mark.slow
 def test_healthy_neurons_are_not_told_of(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, logger="spikevox"):
         assert train(tmp_path, learn_statistics_at_once) == []
