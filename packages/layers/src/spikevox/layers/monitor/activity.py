@@ -152,7 +152,8 @@ class LayerActivity:
     def histogram(self) -> Tensor:
         """(D + 1,) share of all values at each level, from 0 on."""
         total = max(1, self.samples * self.reached.shape[1])
-        down = torch.cat([torch.tensor([total]), self.reached.sum(dim=1), torch.tensor([0])]).double()
+        fired = self.reached.sum(dim=1).double()
+        down = torch.cat([fired.new_tensor([total]), fired, fired.new_zeros(1)])
         return (down[:-1] - down[1:]) / total
 
     @property
