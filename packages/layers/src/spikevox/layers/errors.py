@@ -31,3 +31,19 @@ class BackendError(SpikevoxError, RuntimeError):
 
 class GraphError(SpikevoxError, ValueError):
     """A network does something that cannot be recorded or run elsewhere; the message names the module."""
+
+
+class EnergyError(SpikevoxError, ValueError):
+    """Operations that cannot be counted, or counts that cannot be priced; the message names the module."""
+
+
+class DeployFileError(SpikevoxError, ValueError):
+    """A file of integer weights or of events is damaged, foreign, or of a version that is not known.
+
+    Attributes:
+        path: the file.
+    """
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = path

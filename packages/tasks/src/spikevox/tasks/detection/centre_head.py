@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from spikevox.layers import Linear, SparseTensor
 from spikevox.layers.backbones import Backbone
+from spikevox.layers.energy import uncounted
 from spikevox.tasks.datasets.frame import Boxes
 from spikevox.tasks.detection.anchor_head import BoxChoice
 from spikevox.tasks.detection.centre_loss import CentreOutput, GroupOutput
@@ -135,6 +136,7 @@ class CentreHead(Backbone):
             result.append(CentreTargets(*(tensor.to(output.samples.device) for tensor in joined)))
         return result
 
+    @uncounted("boxes from what is said at sites")
     @torch.no_grad()
     def boxes(self, output: CentreOutput, choice: BoxChoice | None = None) -> list[Boxes]:
         """Detections of each sample, the best score first.

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from spikevox.layers import SparseTensor
+from spikevox.layers.energy import uncounted
 from spikevox.tasks.build import build
 from spikevox.tasks.datasets.frame import Boxes
 from spikevox.tasks.detection.anchor_head import LARGEST_RATIO, BoxChoice, best_boxes
@@ -80,8 +81,9 @@ class TwoStageDetector(SingleStageDetector):
         rois = [self._table(one, output) for one in proposals]
         found = self.roi_head(membranes, rois)
         counts = [len(one) for one in rois]
-        parts = zip(found.scores.sigmoid().split(counts), found.deltas.split(counts), strict=True)
-        return [self._judge(*part, one) for part, one in zip(parts, proposals, strict=True)]
+        with uncounted("boxes from what is said of proposals"):
+            parts = zip(found.scores.sigmoid().split(counts), found.deltas.split(counts), strict=True)
+            return [self._judge(*part, one) for part, one in zip(parts, proposals, strict=True)]
 
     def losses(
         self, output: AnchorOutput, membranes: Sequence[SparseTensor], boxes: Sequence[Boxes]
