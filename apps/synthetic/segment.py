@@ -47,7 +47,8 @@ train_dataloader = dict(
         transforms=[
             brightness,
             dict(type=DropPoints, share=0.2),
-            dict(type=RotateZ),
+            # Streets run along x.
+            dict(type=RotateZ, angle=0.1),
             dict(type=Flip),
             dict(type=Scale, amount=0.05),
             dict(type=Shift, amount=0.2),

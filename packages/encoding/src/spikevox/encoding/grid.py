@@ -91,7 +91,7 @@ class VoxelGrid:
         Raises:
             CoordinateRangeError: a position beyond ``COORDINATE_LIMIT``, with its rows.
         """
-        corner = self._corner(xyz)
+        corner = self.corner(xyz)
         # Column after column in memory: numpy works on three long rows several times faster than on many
         # rows of three.
         positions = np.empty((3, len(xyz))).T
@@ -109,7 +109,8 @@ class VoxelGrid:
             )
         return positions
 
-    def _corner(self, xyz: NDArray[np.floating]) -> NDArray[np.float64]:
+    def corner(self, xyz: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(3,) where voxel 0 begins, in metres, for a cloud (P, 3) whose points all lie in the range."""
         if self.origin == "minimum" and len(xyz):
             return xyz.min(axis=0).astype(np.float64)
         return np.zeros(3) if self.lower is None else np.asarray(self.lower, dtype=np.float64)

@@ -33,6 +33,10 @@ class GraphError(SpikevoxError, ValueError):
     """A network does something that cannot be recorded or run elsewhere; the message names the module."""
 
 
+class EnergyError(SpikevoxError, ValueError):
+    """Operations that cannot be counted, or counts that cannot be priced; the message names the module."""
+
+
 class DeployFileError(SpikevoxError, ValueError):
     """A file of integer weights or of events is damaged, foreign, or of a version that is not known.
 

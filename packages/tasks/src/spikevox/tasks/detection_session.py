@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from spikevox.layers.monitor import FiringMonitor
 from spikevox.tasks.build import build
 from spikevox.tasks.checkpoint import versions
@@ -19,11 +21,23 @@ from spikevox.tasks.detection.inference import BoxPredictor
 from spikevox.tasks.detection.kitti_ap import KittiResult
 from spikevox.tasks.detection.nuscenes_nds import NuScenesResult
 from spikevox.tasks.detection.scoring import DetectionScorer, check_votes, kitti_rows, result_figures
-from spikevox.tasks.session import frames_of, free_name, load_network, test_options
+from spikevox.tasks.errors import ConfigError
+from spikevox.tasks.session import (
+    check_samples,
+    extra_columns,
+    frames_of,
+    free_name,
+    load_network,
+    split_options,
+    test_options,
+)
+from spikevox.tasks.view import BoxLayer, PointLayer, Scene, record_network
 
 RESULTS = "results.json"
 # Frames of a test split that are drawn.
 _DRAWN = 4
+# Boxes of a lower score are hidden when a page opens.
+_SURE = 0.5
 
 
 class ScoredBoxes(NamedTuple):
@@ -146,6 +160,44 @@ def _draw(path: Path, frame: LidarFrame, found: Boxes, dataset: DetectionDataset
     save_figure(boxes_figure(xyz[grid.inside(xyz)], groups), path)
 
 
+def scenes(
+    config: Mapping[str, Any],
+    weights: str | Path,
+    *,
+    samples: Sequence[int] = (0,),
+    split: str = "test",
+    paths: Sequence[str] = (),
+) -> Iterator[Scene]:
+    """Points, boxes that are found and true, voxels, and the spikes of every layer; see ``session.scenes``."""
+    dataset: DetectionDataset = build(split_options(config, split))
+    network, _ = load_network(config, weights, dataset)
+    detector = BoxPredictor(network, dataset.pipeline.settings())
+    check_samples(samples, dataset, paths)
+    for name, frame in frames_of(dataset, paths, samples):
+        columns = detector.pipeline.columns
+        seen = record_network(network, detector.pipeline, frame.table(columns), detector, source=frame.source)
+        inside = dataset.pipeline.grid.inside(seen.points[:, :3])
+        points = seen.points[inside]
+        cloud = [PointLayer("points", points[:, :3], extra_columns(points, columns))] if len(points) else []
+        voxels = [] if seen.voxels is None else [seen.voxels]
+        yield Scene(name, [*_box_layers(seen.output, frame, dataset), *cloud, *voxels, *seen.layers])
+
+
+def _box_layers(found: Boxes, frame: LidarFrame, dataset: DetectionDataset) -> list[BoxLayer]:
+    """The sure, the less sure, which are hidden at first, and the true ones where they are known."""
+    scores = np.ones(len(found)) if found.scores is None else found.scores
+    layers = []
+    for name, rows in ((f"found, score from {_SURE} on", scores >= _SURE), ("found, lower score", scores < _SURE)):
+        boxes = found.take(rows)
+        texts = [f"{n} {score:.2f}" for n, score in zip(boxes.names, scores[rows], strict=True)]
+        layers.append(BoxLayer(name, boxes.array(), texts, shown=bool((scores[rows] >= _SURE).all())))
+    truth = dataset.boxes(frame)
+    if truth is not None:
+        truth = dataset.visible(truth, frame.points)
+        layers.append(BoxLayer("true", truth.array(), truth.names))
+    return layers
+
+
 def baseline(config: Mapping[str, Any], *, trees: int = 500) -> BoxBaseline:
     """Boxes around groups of points, their settings tried on training frames.
 
@@ -158,3 +210,27 @@ def baseline(config: Mapping[str, Any], *, trees: int = 500) -> BoxBaseline:
     """
     test = build(test_options(config))
     return box_baseline(build(config["train_dataloader"]["dataset"]), test)
+
+
+def save_objects(config: Mapping[str, Any], out: str | Path) -> dict[str, int]:
+    """Writes the objects of an experiment's training frames as :class:`~spikevox.tasks.datasets.ObjectBank` keeps them.
+
+    Args:
+        config: experiment; where it pastes objects, those are of no matter here.
+        out: file to write, ``.npz``.
+
+    Returns:
+        Number of objects of each class.
+
+    Raises:
+        ConfigError: an experiment that learns no boxes, or a file of another ending.
+    """
+    options = {key: value for key, value in config["train_dataloader"]["dataset"].items() if key != "paste"}
+    if Path(out).suffix != ".npz":
+        raise ConfigError(f"{out}: objects are written as .npz.")
+    dataset = build(options)
+    if not isinstance(dataset, DetectionDataset):
+        raise ConfigError("this experiment learns no boxes: there are no objects to cut out.")
+    bank = dataset.cut_objects()
+    bank.save(out)
+    return {name: len(bank.of_class(name)) for name in dataset.class_names}

@@ -35,3 +35,7 @@ class BoxError(SpikevoxError, ValueError):
 
 class CheckpointError(SpikevoxError, ValueError):
     """A checkpoint or weights file cannot be read, or does not fit the network or the configuration."""
+
+
+class ViewError(SpikevoxError, ValueError):
+    """Something that a page of the viewer cannot show: another shape than expected, numbers that are not finite, nothing."""

@@ -17,7 +17,17 @@ from spikevox.tasks.segmentation.baseline import PointBaseline, point_forest
 from spikevox.tasks.segmentation.inference import PointSegmenter, most_likely
 from spikevox.tasks.segmentation.memory import copy_nearest
 from spikevox.tasks.segmentation.metric import SegmentationResult, count_pairs, segmentation_result
-from spikevox.tasks.session import frames_of, free_name, load_network, test_options
+from spikevox.tasks.session import (
+    check_samples,
+    extra_columns,
+    frames_of,
+    free_name,
+    load_network,
+    split_options,
+    test_options,
+)
+from spikevox.tasks.view import Classes, PointLayer, Scene, record_network
+from spikevox.tasks.view.scene import Field
 
 
 class ScoredPoints(NamedTuple):
@@ -131,6 +141,35 @@ def _draw(target: Path, frame: LidarFrame, classes: NDArray[np.int64], dataset: 
     panels = [("predicted", classes), *([] if truth is None else [("true", truth)])]
     save_figure(birdseye_figure(xyz, panels, names), target.with_name(target.name + ".png"))
     write_ply(target.with_name(target.name + ".ply"), xyz, point_colours(classes, len(names)), classes)
+
+
+def scenes(
+    config: Mapping[str, Any],
+    weights: str | Path,
+    *,
+    samples: Sequence[int] = (0,),
+    split: str = "test",
+    paths: Sequence[str] = (),
+) -> Iterator[Scene]:
+    """Points by predicted and true class, voxels, and the spikes of every layer; see ``session.scenes``."""
+    dataset: SegmentationDataset = build(split_options(config, split))
+    network, _ = load_network(config, weights, dataset)
+    segmenter = PointSegmenter(network, dataset.pipeline.settings())
+    check_samples(samples, dataset, paths)
+    for name, frame in frames_of(dataset, paths, samples):
+        seen = record_network(network, segmenter.pipeline, dataset.points(frame), segmenter, source=frame.source)
+        predicted, truth = most_likely(seen.output), dataset.classes(frame)
+        fields: dict[str, Field] = {"predicted": Classes(predicted, dataset.class_names)}
+        notes = [f"{len(predicted)} points"]
+        if truth is not None:
+            right = np.where(truth < 0, -1, predicted == truth)
+            fields |= {"true": Classes(truth, dataset.class_names), "right": Classes(right, ("wrong", "right"))}
+            notes = [
+                f"{int((right == 1).sum())} of {int((right >= 0).sum())} labelled points right, {len(truth)} points"
+            ]
+        fields |= extra_columns(seen.points, segmenter.pipeline.columns)
+        voxels = [] if seen.voxels is None else [seen.voxels]
+        yield Scene(name, [PointLayer("points", seen.points[:, :3], fields), *voxels, *seen.layers], notes)
 
 
 def baseline(config: Mapping[str, Any], *, trees: int = 500) -> PointBaseline:

@@ -1,5 +1,7 @@
 """What the verbs do: train for all networks; score, predict, baseline for classifiers."""
 
+import functools
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
@@ -8,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from spikevox.encoding import collate
@@ -23,6 +26,8 @@ from spikevox.tasks.errors import ConfigError
 from spikevox.tasks.predictor import Predictor
 from spikevox.tasks.runner import describe
 from spikevox.tasks.training import Runner
+from spikevox.tasks.view import PointLayer, Scene, Values, record_network
+from spikevox.tasks.view.scene import Field
 
 _CLOUDS = (".npy", ".npz", ".txt", ".xyz", ".csv", ".bin", ".ply", ".off")
 
@@ -75,8 +80,8 @@ class Scored(NamedTuple):
 def verbs(config: Mapping[str, Any]) -> Any:
     """The module that scores and predicts for the network of a config; its class names it.
 
-    Such a module has ``score(config, weights, votes=)``, ``save_figures(scored, folder)``, ``baseline(config, trees=)`` and
-    ``predict_into(config, weights, paths, folder)``, as this one does.
+    Such a module has ``score(config, weights, votes=)``, ``save_figures(scored, folder)``, ``baseline(config, trees=)``,
+    ``predict_into(config, weights, paths, folder)`` and ``scenes(config, weights, samples=, split=, paths=)``, as this one does.
     """
     return import_module(config["model"]["type"].session)
 
@@ -125,9 +130,18 @@ def test_options(config: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: there is none.
     """
-    if "test_dataloader" not in config:
-        raise ConfigError("the config has no test_dataloader: there is no split to score.")
-    return dict(config["test_dataloader"]["dataset"])
+    return split_options(config, "test")
+
+
+def split_options(config: Mapping[str, Any], split: str) -> dict[str, Any]:
+    """The data set of ``"val"`` or ``"test"`` as it stands in a config.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if f"{split}_dataloader" not in config:
+        raise ConfigError(f"the config has no {split}_dataloader: there is no split to score.")
+    return dict(config[f"{split}_dataloader"]["dataset"])
 
 
 def save_figures(scored: Scored, folder: str | Path) -> None:
@@ -198,6 +212,73 @@ def predict_into(
     yield f"{len(rows)} predictions: {target}"
 
 
+def scenes(
+    config: Mapping[str, Any],
+    weights: str | Path,
+    *,
+    samples: Sequence[int] = (0,),
+    split: str = "test",
+    paths: Sequence[str] = (),
+) -> Iterator[Scene]:
+    """What the network makes of samples, or of files: points, voxels and the spikes of every layer, for a page to look at.
+
+    Args:
+        config: experiment.
+        weights: of its network.
+        samples: of the split; of no use where paths are given.
+        split: ``"val"`` or ``"test"``.
+        paths: cloud files or folders.
+
+    Raises:
+        ConfigError: no such split or sample.
+        CheckpointError: the weights do not fit the config.
+    """
+    dataset = build(split_options(config, split))
+    network, facts = load_network(config, weights, dataset)
+    predictor = Predictor(network, {**describe(config, dataset), **facts})
+    check_samples(samples, dataset, paths)
+    clouds: Iterator[tuple[Any, int | None, str]] = (
+        (read_points(file).points, None, str(file)) for path in paths for file in clouds_of(Path(path))
+    )
+    for points, label, source in clouds if paths else (dataset.read(index) for index in samples):
+        table = np.asarray(points)[:, : len(predictor.pipeline.columns)]
+        said = functools.partial(predictor, source=source)
+        seen = record_network(network, predictor.pipeline, table, said, source=source)
+        prediction = seen.output
+        best = [predictor.class_names[place] for place in np.argsort(-prediction.scores)[:3]]
+        scores = ", ".join(
+            f"{name} {score:.3f}" for name, score in zip(best, -np.sort(-prediction.scores), strict=False)
+        )
+        truth = "" if label is None else f"; it is {predictor.class_names[label]}"
+        notes = (f"taken for {scores}{truth}", f"firing rate {prediction.firing_rate:.3f}")
+        voxels = [] if seen.voxels is None else [seen.voxels]
+        cloud = PointLayer("points", seen.points[:, :3], extra_columns(seen.points, predictor.pipeline.columns))
+        yield Scene(source, [cloud, *voxels, *seen.layers], notes)
+
+
+def first_scenes(
+    config: Mapping[str, Any], weights: str | Path, *, split: str = "", paths: Sequence[str] = (), most: int = 4
+) -> Iterator[Scene]:
+    """Scenes of the first samples of a split, by default of the validation or, without one, of the test; or of files."""
+    chosen = split or ("val" if "val_dataloader" in config else "test")
+    count = len(build(split_options(config, chosen)))
+    scenes = verbs(config).scenes(config, weights, samples=range(min(most, count)), split=chosen, paths=paths)
+    yield from itertools.islice(scenes, most)
+
+
+def check_samples(samples: Sequence[int], dataset: Any, paths: Sequence[str] = ()) -> None:
+    """Raises ConfigError for a sample that a data set does not have, unless paths take the samples' place."""
+    wrong = [] if paths else [sample for sample in samples if not 0 <= sample < len(dataset)]
+    if wrong:
+        raise ConfigError(f"there is no sample {wrong[0]}; {dataset.name} has {len(dataset)}, from 0 on.")
+
+
+def extra_columns(points: NDArray[np.floating], columns: Sequence[str]) -> dict[str, Field]:
+    """Columns of points (P, C) other than their coordinates, and the height, to colour them by."""
+    fields: dict[str, Field] = {"height": Values(points[:, 2], "m")}
+    return fields | {name: Values(points[:, place]) for place, name in enumerate(columns) if place > 2}
+
+
 def clouds_of(path: Path) -> list[Path]:
     """The file, or all clouds in a folder.
 
@@ -212,9 +293,11 @@ def clouds_of(path: Path) -> list[Path]:
     return files
 
 
-def frames_of(dataset: Any, paths: Sequence[str]) -> Iterator[tuple[str, LidarFrame]]:
-    """Names and frames of files, of all clouds in folders, or of a data set of frames where no path is given."""
-    for index in range(0 if paths else len(dataset)):
+def frames_of(
+    dataset: Any, paths: Sequence[str], samples: Sequence[int] | None = None
+) -> Iterator[tuple[str, LidarFrame]]:
+    """Names and frames of files, of all clouds in folders, or of a data set's samples, by default all, where no path is given."""
+    for index in () if paths else range(len(dataset)) if samples is None else samples:
         frame = dataset.read(index)
         yield dataset.frame_name(index, frame), frame
     for path in (file for name in paths for file in clouds_of(Path(name))):

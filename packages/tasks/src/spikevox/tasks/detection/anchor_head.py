@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from spikevox.layers.energy import uncounted
 from spikevox.tasks.datasets.frame import Boxes
 from spikevox.tasks.detection.anchors import AnchorClass, anchor_grid
 from spikevox.tasks.detection.losses import AnchorOutput
@@ -112,6 +113,7 @@ class AnchorHead(nn.Module):
         anchors = self.anchors(_cells(output))
         return [assign_anchors(anchors, one, self.classes) for one in boxes]
 
+    @uncounted("boxes from what is said at anchors")
     @torch.no_grad()
     def boxes(self, output: AnchorOutput, choice: BoxChoice | None = None) -> list[Boxes]:
         """Detections of each sample, the best score first.

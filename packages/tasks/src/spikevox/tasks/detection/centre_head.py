@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from spikevox.layers import Linear, SparseTensor
 from spikevox.layers.backbones import Backbone
+from spikevox.layers.energy import uncounted
 from spikevox.tasks.datasets.frame import Boxes
 from spikevox.tasks.detection.anchor_head import BoxChoice
 from spikevox.tasks.detection.centre_loss import CentreOutput, GroupOutput
@@ -97,7 +98,8 @@ class CentreHead(Backbone):
         return nn.Sequential(
             self.parts.make_neuron(),
             Linear(channels, channels),
-            self.parts.make_norm(channels),
+            # Torch's default, as published.
+            self.parts.make_norm(channels, eps=1e-5),
             Linear(channels, width),
         )
 
@@ -135,6 +137,7 @@ class CentreHead(Backbone):
             result.append(CentreTargets(*(tensor.to(output.samples.device) for tensor in joined)))
         return result
 
+    @uncounted("boxes from what is said at sites")
     @torch.no_grad()
     def boxes(self, output: CentreOutput, choice: BoxChoice | None = None) -> list[Boxes]:
         """Detections of each sample, the best score first.

@@ -1,0 +1,167 @@
+"""Energy of the shipped networks on their test splits, beside controls: counts, prices with intervals, and what they say.
+
+Each network runs on samples of the test split of its own experiment, spread evenly over it, one at a time. `--relu` names weights
+of ModelNet10's network trained with ReLU (`spikevox train apps/modelnet/classify_t.py --set model.encoder.neuron=relu`); the
+others, and it without them, are run with ReLU on the spiking network's own weights, which tells only roughly how many activations
+are 0. `--cards` writes the section of each network's model card too.
+
+    SPIKEVOX_DATA=data python benchmarks/energy_shipped.py --shapes 727 --scenes 8 [--relu WEIGHTS] [--cards]
+"""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from support import results
+from support.machine import describe
+from support.results import Table
+
+from spikevox.layers.energy import EnergyReport, load_table, verdict
+from spikevox.layers.energy.conclusion import joules
+from spikevox.layers.energy.forms import FORMS
+from spikevox.tasks import load_config
+from spikevox.tasks.energy import energy_card, energy_figure, measure_energy, write_card
+from spikevox.tasks.view import save_figure
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = """# Energy of the shipped networks
+
+Operations on samples of the test split of each network's experiment, one sample at a time, priced with published constants.
+Layers with weights: what papers state, multiplications of layers that read reals and additions of those that read spikes. All:
+with neurons, shortcuts, biases and memory, as [stated](../energy.md), between two bounds of what fetching weights takes. Times:
+of the form with spikes in the same precision; above 1 spikes win."""
+
+
+class Shipped(NamedTuple):
+    """A network that is shipped.
+
+    Attributes:
+        app: folder of its experiment.
+        name: of experiment and weights.
+        shapes: whether its samples are single shapes, not scenes.
+    """
+
+    app: str
+    name: str
+    shapes: bool = False
+
+
+NETWORKS = (
+    Shipped("modelnet", "classify_t", True),
+    Shipped("modelnet", "classify_t_sparse", True),
+    Shipped("synthetic", "segment"),
+    Shipped("synthetic", "detect"),
+    Shipped("synthetic", "detect_two_stage"),
+    Shipped("pandaset", "segment"),
+    Shipped("pandaset", "detect"),
+)
+
+
+def rows_of(title: str, report: EnergyReport) -> list[list[Any]]:
+    """A row a form."""
+    rows = []
+    for name, parts in report.forms.items():
+        compared = {c.part: c for c in report.comparisons if c.control == name}
+        cells: list[Any] = [title, FORMS[name].title, FORMS[name].precision]
+        for part, interval in parts.items():
+            ratio = compared.get(part)
+            cells.append(f"{joules(interval.mean)} [{joules(interval.low)}, {joules(interval.high)}]")
+            cells.append("-" if ratio is None else _times(ratio.ratio))
+            cells.append("-" if ratio is None else f"{ratio.tie:.2f} {ratio.tie_unit}")
+        rows.append(cells)
+    return rows
+
+
+def _times(ratio: Any) -> str:
+    return f"{ratio.mean:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
+
+
+def counts_row(title: str, report: EnergyReport) -> list[Any]:
+    """Counts a sample."""
+    counts, count = report.counts, report.counts.samples
+    rate = report.rate
+    return [
+        title,
+        count,
+        *(f"{counts.total(name) / count:.3g}" for name in ("macs", "acs")),
+        f"{sum(layer.macs for layer in counts.weighted('reals')) / count:.3g}",
+        f"{rate.mean:.3f} [{rate.low:.3f}, {rate.high:.3f}]",
+        f"{report.level:.2f}",
+        joules(report.published.picojoules) if report.published.layers else "-",
+        report.relu,
+    ]
+
+
+def main() -> None:
+    """Prints what is said of each network and writes the results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shapes", type=int, default=727, help="samples of ModelNet10's test split")
+    parser.add_argument("--scenes", type=int, default=8, help="samples of other test splits")
+    parser.add_argument("--relu", type=Path, help="weights of ModelNet10's network trained with ReLU")
+    parser.add_argument("--table", default="horowitz_45nm")
+    parser.add_argument("--networks", nargs="+", default=[f"{n.app}/{n.name}" for n in NETWORKS])
+    parser.add_argument("--cards", action="store_true", help="write the section of each model card")
+    parser.add_argument("--out", type=Path, default=results.FOLDER, help="folder of the results")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    machine = describe()
+    # Experiments name their files from the root.
+    os.chdir(ROOT)
+    prices, counts, said, facts = [], [], [], {}
+    for one in NETWORKS:
+        title = f"{one.app}/{one.name}"
+        if title not in options.networks:
+            continue
+        app = ROOT / "apps" / one.app
+        config = load_config(app / f"{one.name}.py")
+        samples, relu = (options.shapes, options.relu) if one.shapes else (options.scenes, None)
+        weights = app / "weights" / f"{one.name}.safetensors"
+        report = measure_energy(config, weights, samples=samples, relu=relu, table=options.table)
+        print(f"{title}: {verdict(report)}\n", flush=True)
+        prices += rows_of(title, report)
+        counts.append(counts_row(title, report))
+        said.append([title, verdict(report)])
+        facts[title] = report.figures()
+        if one.shapes:
+            save_figure(energy_figure(report), options.out / f"energy_{one.name}.png")
+        if options.cards:
+            write_card(app / "README.md", one.name, energy_card(report))
+    table = load_table(options.table)
+    header = ["network", "form", "precision"]
+    for part in ("layers with weights", "all, weights fetched once", "all, a weight a product"):
+        header += [f"{part}, a sample", "times", "tie"]
+    command = f"python benchmarks/energy_shipped.py --shapes {options.shapes} --scenes {options.scenes}"
+    results.write(
+        options.out,
+        "energy_shipped",
+        command + (f" --relu {options.relu.name}" if options.relu else "") + (" --cards" if options.cards else ""),
+        f"{TEXT}\n\nConstants: {table.title} ({table.source}).",
+        machine,
+        tables=[
+            Table(
+                "Counts a sample",
+                "Rate: spikes a product of the dense form. Level: spikes a product whose input is not 0.",
+                [
+                    "network",
+                    "samples",
+                    "MACs",
+                    "ACs",
+                    "MACs on reals",
+                    "rate",
+                    "level",
+                    "script's stem-only figure",
+                    "ReLU",
+                ],
+                counts,
+            ),
+            Table("Energy", "Mean and 95 % bootstrap interval over samples.", header, prices),
+            Table("In words", "", ["network", "what the figures say"], said),
+        ],
+        facts={"table": options.table, "networks": facts},
+    )
+
+
+if __name__ == "__main__":
+    main()
