@@ -18,6 +18,7 @@ def blocks(kind):
     return re.findall(rf"```{kind}\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(COMPILER is None, reason="there is no C compiler (cc)")
 def test_the_commands_run_and_the_first_prints_what_the_page_says(data, tmp_path, monkeypatch, capsys):
     pytest.importorskip("nir", reason="nir is not installed: pip install spikevox-layers[nir]")

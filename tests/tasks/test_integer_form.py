@@ -93,6 +93,7 @@ def test_operations_of_a_trained_classifier_are_those_of_the_energy_report(model
     assert_operations_equal(network, network.logits, x, integers.program, result, replay)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["classify_t", "classify_t_sparse"])
 def test_accuracy_is_within_half_a_point_of_float(modelnet, name):
     training, test = modelnet
@@ -110,7 +111,7 @@ def test_accuracy_is_within_half_a_point_of_float(modelnet, name):
 
 
 @pytest.mark.skipif(COMPILER is None, reason="there is no C compiler (cc)")
-@pytest.mark.parametrize("count", [8, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [4, pytest.param(100, marks=pytest.mark.slow)])
 def test_logits_are_equal_bit_for_bit_in_torch_numpy_and_c(request, tmp_path, count):
     network = load_predictor(APPS / "modelnet" / "weights" / "classify_t.safetensors").network
     try:
