@@ -13,7 +13,7 @@ from .classify_t import *
 
 custom_hooks = [dict(type=QuantisationAware)]
 
-epochs = 3
+epochs = 1
 train_cfg = dict(max_epochs=epochs)
 optim_wrapper = dict(
     type=OptimWrapper,
