@@ -170,7 +170,7 @@ def real_row(case: Case) -> list[Any]:
         f"{counts.total('acs'):.3g}",
         f"{report.rate.mean:.2f}",
         *(joules(forms[name]["synaptic"].mean) for name in ("spiking", "relu_dense", "relu_skipping")),
-        *(joules(forms[name]["total"].mean) for name in ("spiking", "relu_dense", "relu_skipping")),
+        *(joules(forms[name]["weights_once"].mean) for name in ("spiking", "relu_dense", "relu_skipping")),
         joules(report.published.picojoules) if report.published.layers else "-",
     ]
 

@@ -30,8 +30,8 @@ TEXT = """# Energy of the shipped networks
 
 Operations on samples of the test split of each network's experiment, one sample at a time, priced with published constants.
 Layers with weights: what papers state, multiplications of layers that read reals and additions of those that read spikes. All:
-with neurons, shortcuts, biases and memory, as [stated](../energy.md). Times: of the form with spikes in the same precision; above
-1 spikes win."""
+with neurons, shortcuts, biases and memory, as [stated](../energy.md), between two bounds of what fetching weights takes. Times:
+of the form with spikes in the same precision; above 1 spikes win."""
 
 
 class Shipped(NamedTuple):
@@ -65,8 +65,8 @@ def rows_of(title: str, report: EnergyReport) -> list[list[Any]]:
     for name, parts in report.forms.items():
         compared = {c.part: c for c in report.comparisons if c.control == name}
         cells: list[Any] = [title, FORMS[name].title, FORMS[name].precision]
-        for part in ("synaptic", "total"):
-            interval, ratio = parts[part], compared.get(part)
+        for part, interval in parts.items():
+            ratio = compared.get(part)
             cells.append(f"{joules(interval.mean)} [{joules(interval.low)}, {joules(interval.high)}]")
             cells.append("-" if ratio is None else _times(ratio.ratio))
             cells.append("-" if ratio is None else f"{ratio.tie:.2f} {ratio.tie_unit}")
@@ -130,7 +130,7 @@ def main() -> None:
             write_card(app / "README.md", one.name, energy_card(report))
     table = load_table(options.table)
     header = ["network", "form", "precision"]
-    for part in ("layers with weights", "all"):
+    for part in ("layers with weights", "all, weights fetched once", "all, a weight a product"):
         header += [f"{part}, a sample", "times", "tie"]
     command = f"python benchmarks/energy_shipped.py --shapes {options.shapes} --scenes {options.scenes}"
     results.write(

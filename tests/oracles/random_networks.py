@@ -124,6 +124,7 @@ class _Maker:
         self.norm()
         self.layers.append({"op": "concatenate"})
         self.channels += channels
+        self.norm()
 
     def strided(self):
         if self.depth < 2:

@@ -55,6 +55,7 @@ def test_a_mixed_network_gets_a_full_report():
     network = UNet()
     features, rows = cloud()
     counts = count_operations(network, ME.SparseTensor(features, rows))
+    assert counts.samples == 2
     by_name = {layer.name: layer for layer in counts.layers}
     sites = len(rows)
     coarse = np.unique(np.column_stack([rows[:, 0], rows[:, 1:] // 2]), axis=0)

@@ -175,6 +175,15 @@ def test_spikes_of_somebody_elses_neuron_are_spikes():
     assert last.acs == last.event_macs > 0
 
 
+def test_a_neuron_that_emits_more_than_its_counter_says_is_told():
+    class Twice(ILIF):
+        def run(self, x, state):
+            return torch.full_like(x, 2.0), ()
+
+    with pytest.raises(EnergyError, match=r"^0 emitted 2 spikes at once; its counter says 1 at most"):
+        count_operations(nn.Sequential(Twice(1)), cloud())
+
+
 def test_whole_numbers_that_no_neuron_made_are_real():
     x = cloud()
     counts = count_operations(SubmanifoldConv3d(2, 2), x.replace(torch.ones_like(x.features)))

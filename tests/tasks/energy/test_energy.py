@@ -69,8 +69,8 @@ def test_a_card_without_the_two_lines_is_left_alone(tmp_path):
 
 
 def test_without_a_trained_control_the_same_weights_are_run(trained):
-    report = measure_energy(load_config(TINY), trained / "ilif" / "weights.safetensors", samples=100)
-    assert report.counts.samples == 20
+    report = measure_energy(load_config(TINY), trained / "ilif" / "weights.safetensors", samples=4)
+    assert report.counts.samples == 4
     assert report.relu == "the same weights, not trained with ReLU"
     assert "not trained with ReLU" in energy_card(report)
 
@@ -140,3 +140,19 @@ def test_voxelnext_is_counted_whole():
         "backbone.volume.stem.0", *(f"head.branches.0.{name}.3" for name in ("center", "center_z", "dim", "rot", "hm"))
     }  # fmt: skip
     assert [layer.kind for layer in counts.layers if layer.name == "backbone.merge"] == ["sum"]
+
+
+def test_a_training_logs_energy_after_each_validation(tmp_path, caplog):
+    from spikevox.tasks.energy import EnergyLog
+    from spikevox.tasks.runner import build_runner
+
+    config = load_config(TINY, ["train_cfg.max_epochs=2", "param_scheduler=[]"])
+    config["custom_hooks"] = [{"type": EnergyLog, "samples": 2}]
+    runner = build_runner(config, tmp_path / "run")
+    with caplog.at_level("INFO", logger="spikevox"):
+        runner.train()
+    said = [record.getMessage() for record in caplog.records if record.getMessage().startswith("energy: ")]
+    assert len(said) == 2
+    assert "uJ a sample with spikes" in said[0]
+    with pytest.raises(ConfigError, match="samples of at least 1"):
+        EnergyLog(0)

@@ -38,6 +38,7 @@ def test_shapes_of_modelnet10(data):
     assert len(same_work(predictor.network, predictor.network.logits, batch)) == 20
 
 
+@pytest.mark.slow
 def test_a_generated_street():
     network, _ = load_described(APPS / "synthetic" / "weights" / "segment.safetensors")
     dataset = build(load_config(APPS / "synthetic" / "segment.py")["test_dataloader"]["dataset"])

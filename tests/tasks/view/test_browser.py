@@ -4,7 +4,6 @@ import io
 import statistics
 
 import numpy as np
-import psutil
 import pytest
 from matplotlib import image
 
@@ -44,12 +43,6 @@ def opened(browser, tmp_path):
 
     yield call
     assert browser.get_log("browser") == []
-
-
-def cpu_seconds(browser):
-    """What the browser has used so far, all its processes together."""
-    processes = psutil.Process(browser.service.process.pid).children(recursive=True)
-    return sum(sum(process.cpu_times()[:2]) for process in processes)
 
 
 def state(browser):
@@ -202,6 +195,7 @@ def test_a_small_screen_has_room_for_the_view_and_no_text_runs_out_of_it(opened)
     assert not browser.find_element("id", "panel").is_displayed()
 
 
+@pytest.mark.slow  # The clock is read: no other test may run beside it.
 def test_two_hundred_thousand_points_open_and_turn_in_time(browser, tmp_path):
     """Two cores and no graphics card; while it turns the page draws as many points as the time allows, at rest all."""
     generator = np.random.default_rng(0)
@@ -209,20 +203,17 @@ def test_two_hundred_thousand_points_open_and_turn_in_time(browser, tmp_path):
     xyz = np.stack([reach * np.cos(angle), reach * np.sin(angle), generator.normal(0, 0.5, 200_000)], axis=1)
     fields = {"sector": Classes((angle * 2).astype(int), [f"sector {n}" for n in range(13)])}
     size = save_page(tmp_path / "page.html", [Scene("200,000 points", [PointLayer("cloud", xyz, fields)])])
+    # What else runs on the machine takes its part of the time: the best of three tries is what the page can do.
     tries = []
     while len(tries) < 3 and not (tries and tries[-1][0] < 3 and tries[-1][1] < 100):
-        before = cpu_seconds(browser)
         show(browser, tmp_path / "page.html")
-        opened, between = browser.execute_script("return spikevox.opened") / 1000, cpu_seconds(browser)
+        opened = browser.execute_script("return spikevox.opened") / 1000
         times = browser.execute_async_script("spikevox.orbit(60).then(arguments[0])")
-        cpu = between - before, 1000 * (cpu_seconds(browser) - between) / 60
-        median = statistics.median(times)
+        tries.append((opened, statistics.median(times)))
         print(
-            f"{size / 1e6:.1f} MB opened in {opened:.2f} s ({cpu[0]:.2f} s of CPU), median frame {median:.0f} ms, longest "
-            f"{max(times):.0f} ms ({cpu[1]:.0f} ms of CPU a frame), {state(browser)['share']:.2f} of the points while it turns"
+            f"{size / 1e6:.1f} MB opened in {opened:.2f} s, median frame {tries[-1][1]:.0f} ms, longest {max(times):.0f} ms, "
+            f"{state(browser)['share']:.2f} of the points while it turns"
         )
-        # Where others have the cores, what the browser itself has used tells more than the clock.
-        tries.append((min(opened, cpu[0]), min(median, cpu[1])))
     assert size < 15e6
     assert min(opened for opened, _ in tries) < 3
     assert min(median for _, median in tries) < 100

@@ -3,7 +3,11 @@
 from spikevox.layers.energy.forms import CONTROLS, FORMS
 from spikevox.layers.energy.report import Comparison, EnergyReport
 
-_PART = {"synaptic": "layers with weights alone", "total": "all arithmetic and memory"}
+_PART = {
+    "synaptic": "layers with weights alone",
+    "weights_once": "all arithmetic and memory with each weight fetched once",
+    "weights_each": "all arithmetic and memory with a weight fetched for each product",
+}
 
 
 def outcome(comparison: Comparison) -> str:
@@ -15,7 +19,7 @@ def outcome(comparison: Comparison) -> str:
 
 def joules(picojoules: float) -> str:
     """With a unit of its size."""
-    for limit, factor, unit in ((1e9, 1e-9, "mJ"), (1e6, 1e-6, "uJ"), (1e3, 1e-3, "nJ")):
+    for limit, factor, unit in ((1e12, 1e-12, "J"), (1e9, 1e-9, "mJ"), (1e6, 1e-6, "uJ"), (1e3, 1e-3, "nJ")):
         if picojoules >= limit:
             return f"{picojoules * factor:.3g} {unit}"
     return f"{picojoules:.3g} pJ"
@@ -67,5 +71,6 @@ def _list(found: list[Comparison]) -> str:
     for one in found:
         names.setdefault(FORMS[one.control].title, []).append(one.part)
     return " and ".join(
-        title if len(parts) == len(_PART) else f"{title} ({_PART[parts[0]]})" for title, parts in names.items()
+        title if len(parts) == len(_PART) else f"{title} ({', '.join(_PART[part] for part in parts)})"
+        for title, parts in names.items()
     )

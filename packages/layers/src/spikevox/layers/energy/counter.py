@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from spikevox.layers.energy.counts import LayerCount
 from spikevox.layers.energy.operations import whole
+from spikevox.layers.errors import EnergyError
 from spikevox.layers.sparse_tensor import features_of
 
 
@@ -171,6 +172,10 @@ class Call:
         """
         emitted = self.result.detach()
         depth = depth if whole(emitted) else 0
+        if depth and emitted.numel() and int(emitted.max()) > depth:
+            raise EnergyError(
+                f"{self.name} emitted {int(emitted.max())} spikes at once; its counter says {depth} at most."
+            )
         self.emitted = depth
         count = emitted.numel()
         return LayerCount(
@@ -193,7 +198,7 @@ class Call:
 def levels_of(values: Tensor, depth: int) -> tuple[int, ...]:
     """How many of the values are 0, 1, ... depth."""
     counts = torch.bincount(values.reshape(-1).to(torch.int64), minlength=depth + 1)
-    return tuple(counts.tolist()[: depth + 1]) if len(counts) == depth + 1 else tuple(counts.tolist())
+    return tuple(counts.tolist())
 
 
 Counter = Callable[[Call], LayerCount | None]

@@ -10,13 +10,15 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from spikevox.layers.backends.minkowski import is_minkowski_tensor
+
 # Registering is what these are imported for.
 from spikevox.layers.energy import dense_counters, minkowski_counters, operations, sparse_counters  # noqa: F401
 from spikevox.layers.energy.counter import REALS, Call, FanOut, Tag, counter_of
 from spikevox.layers.energy.counts import LayerCount, OperationCounts
 from spikevox.layers.energy.scope import is_uncounted, noting
 from spikevox.layers.errors import EnergyError
-from spikevox.layers.sparse_tensor import SparseTensor, features_of
+from spikevox.layers.sparse_tensor import SparseTensor, adopt, features_of
 
 
 def count_operations(
@@ -46,7 +48,7 @@ def count_operations(
         >>> [(layer.name, layer.kind, layer.macs, layer.acs) for layer in counts.layers]
         [('0', 'neuron', 0, 0), ('1', 'linear', 12, 24)]
     """
-    found = [x for x in _parts(inputs) if isinstance(x, SparseTensor)]
+    found = [adopt(x)[0] for x in _parts(inputs) if isinstance(x, SparseTensor) or is_minkowski_tensor(x)]
     watch = _Watch(network, inputs)
     met: list[str] = []
     training = [module for module in network.modules() if module.training]

@@ -15,13 +15,17 @@ class Price(NamedTuple):
         real: products of layers that read real values.
         spiking: products, or spike additions, of layers that read what neurons emit.
         other: biases, shortcuts, pooling, neurons, and normalisations that are not folded.
-        memory: traffic.
+        memory: traffic but for weights.
+        loaded: weights, each fetched at most once a sample: what a machine that reuses them as best it can moves.
+        fetched: weights, one for each product or event: what a machine without reuse moves.
     """
 
     real: float
     spiking: float
     other: float
     memory: float
+    loaded: float
+    fetched: float
 
     @property
     def synaptic(self) -> float:
@@ -29,39 +33,45 @@ class Price(NamedTuple):
         return self.real + self.spiking
 
     @property
-    def total(self) -> float:
-        """Arithmetic and memory."""
-        return self.real + self.spiking + self.other + self.memory
+    def weights_once(self) -> float:
+        """Arithmetic and memory, weights fetched once."""
+        return self.real + self.spiking + self.other + self.memory + self.loaded
+
+    @property
+    def weights_each(self) -> float:
+        """Arithmetic and memory, weights fetched for each product or event."""
+        return self.real + self.spiking + self.other + self.memory + self.fetched
 
     def plus(self, other: "Price") -> "Price":
         """The sum of both."""
         return Price(*(a + b for a, b in zip(self, other, strict=True)))
 
 
-def price_layer(layer: LayerCount, form: Form, table: EnergyTable, *, neuron_made: bool | None = None) -> Price:
+def price_layer(layer: LayerCount, form: Form, table: EnergyTable) -> Price:
     """Picojoules of a layer in a form.
 
     Args:
         layer: counts of one sample: what its tensors take tells the memory that they lie in.
         form: how it is run.
         table: constants.
-        neuron_made: whether a neuron or rectifier made what it reads; by default, whether it reads spikes.
     """
     arithmetic = table.arithmetic[form.precision]
     work, traffic = work_of(layer, form), traffic_of(layer, form, arithmetic)
     synaptic = work.macs * arithmetic.mac + work.acs * arithmetic.add
-    made = layer.reads == "spikes" if neuron_made is None else neuron_made
+    made = layer.reads == "spikes"
     return Price(
         0.0 if made else synaptic,
         synaptic if made else 0.0,
         work.additions * arithmetic.add + work.multiplications * arithmetic.multiply,
-        sum(moved.bits * table.per_bit(moved.size) for moved in traffic),
+        sum(table.moving(*moved) for moved in traffic[1:]),
+        table.moving(min(traffic.weights), traffic.weights.size),
+        table.moving(*traffic.weights),
     )
 
 
 def price(counts: OperationCounts, form: Form, table: EnergyTable) -> Price:
     """Picojoules of the counts of one sample in a form."""
-    total = Price(0.0, 0.0, 0.0, 0.0)
+    total = Price(*[0.0] * len(Price._fields))
     for layer in counts.layers:
         total = total.plus(price_layer(layer, form, table))
     return total

@@ -15,7 +15,7 @@ from spikevox.layers.energy.table import EnergyTable, load_table
 from spikevox.layers.energy.traffic import traffic_of
 from spikevox.layers.errors import EnergyError
 
-PARTS = ("synaptic", "total")
+PARTS = ("synaptic", "weights_once", "weights_each")
 _LEVEL = 95
 
 
@@ -36,7 +36,8 @@ class Comparison(NamedTuple):
     Attributes:
         spiking: name of the form with spikes.
         control: name of the other.
-        part: ``"synaptic"``: layers with weights alone; ``"total"``: all arithmetic and memory.
+        part: ``"synaptic"``: layers with weights alone; ``"weights_once"``, ``"weights_each"``: all arithmetic and memory,
+            weights fetched once a sample or for each product.
         ratio: energy of the control over that of the spiking network; above 1 spikes win.
         tie: where both take the same, in units of ``tie_unit``; 0 where the control is cheaper than what does not depend on
             spikes.
@@ -236,17 +237,18 @@ def _comparisons(
             unit = "spikes an event" if alike else "spikes a product"
             for part in PARTS:
                 ratio = _ratio(energies[control][part], energies[spiking][part], draws)
-                tie = _tie(rate, means[spiking], means[control], whole=part == "total", alike=alike)
+                tie = _tie(rate, means[spiking], means[control], part=part, alike=alike)
                 found.append(Comparison(spiking, control, part, ratio, tie, unit))
     return tuple(found)
 
 
-def _tie(rate: float, spiking: Price, control: Price, *, whole: bool, alike: bool) -> float:
-    """Rate at which both take the same; memory grows with the number of events, not with their level."""
-    grows = whole and not alike
-    moving = spiking.spiking + (spiking.memory if grows else 0.0)
-    fixed = spiking.total - moving if whole else spiking.real
-    left = (control.total if whole else control.synaptic) - fixed
+def _tie(rate: float, spiking: Price, control: Price, *, part: str, alike: bool) -> float:
+    """Rate at which both take the same: spike additions grow with it, and weights fetched for events, all else stays."""
+    moving = spiking.spiking
+    if part == "weights_each" and not alike:
+        moving += spiking.fetched
+    fixed = getattr(spiking, part) - moving
+    left = getattr(control, part) - fixed
     return max(0.0, rate * left / moving) if moving else float("inf")
 
 

@@ -66,9 +66,16 @@ class EnergyTable:
     arithmetic: dict[str, Arithmetic]
     memories: tuple[Memory, ...]
 
-    def per_bit(self, bits: float) -> float:
-        """Picojoules to move one bit of something that takes so many bits in all: the smallest memory that holds it."""
-        return next(m.per_bit for m in self.memories if bits <= 8 * m.bytes)
+    def moving(self, bits: float, size: float) -> float:
+        """Picojoules to move so many bits of a tensor that takes ``size`` bits in all.
+
+        It lies in the smallest memory that holds it. What only the memory without limit holds comes from there once, and is then
+        moved as from the largest of the others.
+        """
+        chosen = next(m for m in self.memories if size <= 8 * m.bytes)
+        if chosen.bytes == math.inf and len(self.memories) > 1:
+            return bits * self.memories[-2].per_bit + min(bits, size) * chosen.per_bit
+        return bits * chosen.per_bit
 
 
 def table_names() -> list[str]:

@@ -2,7 +2,8 @@
 
 Sums stay in registers until they are complete. Then, of each layer:
 
-- weights: one for each product or spike addition, since every row meets others; a spike of level s fetches its weight once;
+- weights: one for each product or event, where nothing is reused (a spike of level s fetches its weight once); or each once a
+  sample, where all is: between these two lies every machine;
 - inputs: of each pair the values of its input row, or its events alone (level and channel) where zeros are skipped;
 - membranes: each complete sum is written once and read once by whoever comes next; a kept one is read and written once more;
   a shortcut reads two and writes one;

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from textwrap import fill
 
 from spikevox.layers.energy import EnergyReport, verdict
 from spikevox.layers.energy.conclusion import joules
@@ -9,33 +10,35 @@ from spikevox.layers.energy.forms import FORMS
 from spikevox.tasks.atomic import write_atomically
 from spikevox.tasks.errors import ConfigError
 
+_WIDTH = 128
+
 
 def energy_card(report: EnergyReport) -> str:
     """Markdown: a table of the forms, then the verdict."""
     rows = []
     for name, parts in report.forms.items():
         compared = {c.part: c for c in report.comparisons if c.control == name}
-        ratio = [f"{compared[p].ratio.mean:.2f}" if p in compared else "" for p in ("synaptic", "total")]
-        rows.append(
-            f"| {FORMS[name].title} | {FORMS[name].precision} | {joules(parts['synaptic'].mean)} | {ratio[0]} | "
-            f"{joules(parts['total'].mean)} | {ratio[1]} |"
-        )
+        cells = [FORMS[name].title, FORMS[name].precision]
+        for part, interval in parts.items():
+            cells += [joules(interval.mean), f"{compared[part].ratio.mean:.2f}" if part in compared else ""]
+        rows.append(f"| {' | '.join(cells)} |")
     macs, acs = (report.counts.total(key) / report.counts.samples for key in ("macs", "acs"))
-    head = (
+    head = fill(
         f"{macs:.3g} multiplications of the dense form and {acs:.3g} spike additions a sample. Energy a sample, and times that "
-        "of spikes in the same precision:"
+        "of spikes in the same precision:",
+        _WIDTH,
     )
     lines = [
         head,
         "",
-        "| form | precision | layers with weights | times | with memory and all else | times |",
-        "| --- | --- | ---: | ---: | ---: | ---: |",
+        "| form | precision | layers with weights | times | all, weights once | times | all, a weight a product | times |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
         *rows,
         "",
-        verdict(report),
+        fill(verdict(report), _WIDTH, break_long_words=False, break_on_hyphens=False),
     ]
     if report.relu:
-        lines.append(f"ReLU: {report.relu}.")
+        lines += ["", f"ReLU: {report.relu}."]
     return "\n".join(lines) + "\n"
 
 

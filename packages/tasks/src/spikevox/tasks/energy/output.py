@@ -87,34 +87,22 @@ def _layers(report: EnergyReport) -> Table:
 
 
 def _forms(report: EnergyReport) -> Table:
-    table = Table(title=f"energy a sample, {report.table.title} (mean, 95 % interval)")
+    table = Table(title=f"energy a sample, {report.table.title}: mean [95 % interval], times that of spikes, tie")
     table.add_column("form")
-    for name in (
-        "precision",
-        "layers with weights",
-        "neurons, sums, biases",
-        "memory",
-        "all",
-        "x spikes: weights",
-        "all",
-        "ties at: weights",
-        "all",
-    ):
-        table.add_column(name, justify="right")
+    table.add_column("precision")
+    for title in ("layers with weights", "all, weights fetched once", "all, a weight for each product"):
+        table.add_column(title, justify="right")
+        table.add_column("times", justify="right")
+        table.add_column("tie", justify="right")
     by_control = {(c.control, c.part): c for c in report.comparisons}
     for name, parts in report.forms.items():
-        form, price = FORMS[name], report.prices[name]
-        compared = [by_control.get((name, part)) for part in ("synaptic", "total")]
-        table.add_row(
-            form.title,
-            form.precision,
-            _interval(parts["synaptic"]),
-            joules(price.other),
-            joules(price.memory),
-            _interval(parts["total"]),
-            *("-" if c is None else f"{c.ratio.mean:.2f} [{c.ratio.low:.2f}, {c.ratio.high:.2f}]" for c in compared),
-            *("-" if c is None else f"{c.tie:.2f}" for c in compared),
-        )
+        cells: list[str] = [FORMS[name].title, FORMS[name].precision]
+        for part, interval in parts.items():
+            compared = by_control.get((name, part))
+            cells.append(_interval(interval))
+            cells.append("-" if compared is None else f"{compared.ratio.mean:.2f}")
+            cells.append("-" if compared is None else f"{compared.tie:.2f}")
+        table.add_row(*cells)
     return table
 
 
@@ -127,7 +115,7 @@ def layer_csv(report: EnergyReport) -> str:
     out = io.StringIO()
     writer = csv.writer(out)
     names = list(report.forms)
-    parts = [(name, part) for name in names for part in ("synaptic", "memory")]
+    parts = [(name, part) for name in names for part in ("synaptic", "memory", "loaded", "fetched")]
     writer.writerow([*_COLUMNS, *(f"{name}_{part}_pj" for name, part in parts)])
     for row in report.layers:
         rate = "" if math.isnan(row.firing_rate) else row.firing_rate

@@ -54,6 +54,11 @@ def predict_mode(network: nn.Module) -> str:
     return "predict" if isinstance(network, SingleStageDetector | VoxelNeXt) else "tensor"
 
 
+def spread(length: int, samples: int) -> list[int]:
+    """Indices of samples spread evenly over a data set; all of it where it has no more."""
+    return np.unique(np.linspace(0, length - 1, min(samples, length)).round().astype(int)).tolist()
+
+
 def measure_energy(
     config: Mapping[str, Any],
     weights: str | Path,
@@ -83,7 +88,7 @@ def measure_energy(
     dataset = build(test_options(config))
     if samples < 1 or not len(dataset):
         raise ConfigError(f"energy needs samples: {samples} were asked for, and the test split has {len(dataset)}.")
-    indices = np.unique(np.linspace(0, len(dataset) - 1, min(samples, len(dataset))).round().astype(int)).tolist()
+    indices = spread(len(dataset), samples)
     network, _ = load_network(config, weights, dataset)
     if relu is None:
         control, source = with_relu(network), "the same weights, not trained with ReLU"
