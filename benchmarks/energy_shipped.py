@@ -123,7 +123,7 @@ def main() -> None:
         prices += rows_of(title, report)
         counts.append(counts_row(title, report))
         said.append([title, verdict(report)])
-        facts[title] = report.figures()
+        facts[title] = {key: value for key, value in report.figures().items() if key != "layers"}
         if one.shapes:
             save_figure(energy_figure(report), options.out / f"energy_{one.name}.png")
         if options.cards:
