@@ -60,7 +60,8 @@ BENCHMARKS = (
     Benchmark("scan.py", "scan", rounds=True),
     Benchmark("detector_frame.py", "detector_frame", rounds=True),
     Benchmark("energy_published.py", "energy_published"),
-    Benchmark("energy_shipped.py", "energy_shipped"),
+    Benchmark("energy_shipped.py", "energy_shapes", arguments=("shapes",)),
+    Benchmark("energy_shipped.py", "energy_scenes", arguments=("scenes",)),
     Benchmark("cost_against_work.py", "cost_against_work", rounds=True),
     # Held to AVX2 first: the page of the other run shows both.
     Benchmark("event_inference.py", "event_inference_avx2", rounds=True, simd="avx2"),

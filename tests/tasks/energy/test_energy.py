@@ -50,7 +50,8 @@ def test_the_command_prints_and_writes_a_report(trained, tmp_path, capsys):
     with (tmp_path / "out" / "energy.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["layer"] for row in rows] == [row["name"] for row in figures["layers"]]
-    total = sum(float(row["spiking_synaptic_pj"]) for row in rows)
+    assert {row["kind"] for row in rows} == {"convolution", "linear", "neuron", "sum", "pool"}
+    total = sum(float(row["spiking_real_pj"]) + float(row["spiking_spiking_pj"]) for row in rows)
     assert total == pytest.approx(figures["picojoules"]["spiking"]["synaptic"]["mean"])
     assert (tmp_path / "out" / "energy.png").read_bytes()[:4] == b"\x89PNG"
     assert list((tmp_path / "out" / "tensorboard").glob("events*"))

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikevox.layers.energy.counts import OperationCounts
+from spikevox.layers.energy.counts import LayerCount, OperationCounts
 from spikevox.layers.energy.forms import CONTROLS, FORMS
 from spikevox.layers.energy.pricing import Price, price, price_layer
 from spikevox.layers.energy.published import Published, published_stem
 from spikevox.layers.energy.table import EnergyTable, load_table
-from spikevox.layers.energy.traffic import traffic_of
+from spikevox.layers.energy.traffic import Traffic, traffic_of
 from spikevox.layers.errors import EnergyError
 
 PARTS = ("synaptic", "weights_once", "weights_each")
@@ -54,20 +54,22 @@ class Comparison(NamedTuple):
 
 
 class LayerRow(NamedTuple):
-    """A layer with weights, a sample.
+    """A layer, a sample.
 
     Attributes:
         name: path of the module.
         kind: of layer.
-        reads: spikes or reals.
+        reads: spikes or reals, of a layer with weights; else empty.
         channels: in and out.
         pairs: matches.
         fan_out: pairs an input row.
         macs: of the dense form.
         acs: spike additions.
-        firing_rate: spikes a value; NaN for real values.
+        firing_rate: spikes a value that it read, or emitted; NaN for real values.
         levels: shares of the values that are 0, 1, ... D spikes.
-        bits: moved by the spiking form, float32.
+        additions: further ones.
+        membrane_updates: of a neuron.
+        bits: moved by each form: of weights (one for each product), inputs, membranes, outputs and kernel maps.
         picojoules: by form; a form that was not measured is absent.
     """
 
@@ -81,7 +83,9 @@ class LayerRow(NamedTuple):
     acs: float
     firing_rate: float
     levels: tuple[float, ...]
-    bits: float
+    additions: float
+    membrane_updates: float
+    bits: dict[str, dict[str, float]]
     picojoules: dict[str, Price]
 
 
@@ -97,7 +101,7 @@ class EnergyReport:
         forms: picojoules a sample of each form, by part.
         prices: picojoules a sample of each form, split.
         comparisons: with each control.
-        layers: those with weights.
+        layers: all but normalisations that are folded.
         published: what the published script would say.
         relu: where the counts with ReLU come from; empty where there are none.
     """
@@ -112,6 +116,11 @@ class EnergyReport:
     layers: tuple[LayerRow, ...]
     published: Published
     relu: str
+
+    @property
+    def weighted(self) -> tuple[LayerRow, ...]:
+        """Layers with weights."""
+        return tuple(row for row in self.layers if row.reads)
 
     def figures(self) -> dict[str, Any]:
         """As JSON types."""
@@ -255,36 +264,37 @@ def _tie(rate: float, spiking: Price, control: Price, *, part: str, alike: bool)
 def _rows(
     samples: Sequence[OperationCounts], sources: dict[str, Sequence[OperationCounts]], table: EnergyTable
 ) -> tuple[LayerRow, ...]:
-    count = len(samples)
     rows = []
     for index, first in enumerate(samples[0].layers):
-        if not first.reads:
+        if first.folded:
             continue
         total = first
         for other in samples[1:]:
             total = total + other.layers[index]
-        prices = {
-            name: _mean([price_layer(c.layers[index], FORMS[name], table) for c in found])
-            for name, found in sources.items()
-        }
-        shares = tuple(number / max(1, total.values) for number in total.levels)
-        moved = float(
-            np.mean([traffic_of(c.layers[index], FORMS["spiking"], table.arithmetic["float32"]).bits for c in samples])
-        )
-        rows.append(
-            LayerRow(
-                total.name,
-                total.kind,
-                total.reads,
-                (total.in_channels, total.out_channels),
-                total.pairs / count,
-                total.fan_out,
-                total.macs / count,
-                total.acs / count,
-                total.firing_rate,
-                shares,
-                moved,
-                prices,
-            )
-        )
+        alike = {name: [c.layers[index] for c in found] for name, found in sources.items()}
+        rows.append(_row(total, len(samples), alike, table))
     return tuple(rows)
+
+
+def _row(total: LayerCount, count: int, alike: dict[str, list[LayerCount]], table: EnergyTable) -> LayerRow:
+    moved = {}
+    for name, found in alike.items():
+        form = FORMS[name]
+        traffic = [traffic_of(layer, form, table.arithmetic[form.precision]) for layer in found]
+        moved[name] = {part: sum(getattr(t, part).bits for t in traffic) / count for part in Traffic._fields}
+    return LayerRow(
+        total.name,
+        total.kind,
+        total.reads,
+        (total.in_channels, total.out_channels),
+        total.pairs / count,
+        total.fan_out,
+        total.macs / count,
+        total.acs / count,
+        total.firing_rate,
+        tuple(number / max(1, total.values) for number in total.levels),
+        total.additions / count,
+        total.membrane_updates / count,
+        moved,
+        {name: _mean([price_layer(layer, FORMS[name], table) for layer in found]) for name, found in alike.items()},
+    )

@@ -13,12 +13,14 @@ from rich.table import Table
 from spikevox.layers.energy import EnergyReport, verdict
 from spikevox.layers.energy.conclusion import joules
 from spikevox.layers.energy.forms import FORMS
+from spikevox.layers.energy.pricing import Price
+from spikevox.layers.energy.traffic import Traffic
 from spikevox.tasks.atomic import write_atomically
 
 _WIDTH = 176
 _COLUMNS = (
     *("layer", "kind", "reads", "in_channels", "out_channels", "pairs", "fan_out", "macs", "acs"),
-    *("firing_rate", "levels", "bits_moved"),
+    *("additions", "membrane_updates", "firing_rate", "levels"),
 )
 
 
@@ -67,7 +69,7 @@ def _layers(report: EnergyReport) -> Table:
         "ReLU",
     ):
         table.add_column(name, justify="right")
-    for row in report.layers:
+    for row in report.weighted:
         spiking = row.reads == "spikes"
         table.add_row(
             row.name,
@@ -79,7 +81,7 @@ def _layers(report: EnergyReport) -> Table:
             f"{row.acs:.3g}" if spiking else "-",
             f"{row.firing_rate:.3f}" if spiking else "-",
             " ".join(f"{100 * share:.1f}" for share in row.levels) if spiking else "-",
-            f"{row.bits / 1e6:.3g}",
+            f"{sum(row.bits['spiking'].values()) / 1e6:.3g}",
             joules(row.picojoules["spiking"].synaptic),
             joules(row.picojoules["relu_dense"].synaptic),
         )
@@ -111,18 +113,20 @@ def _interval(interval: Any) -> str:
 
 
 def layer_csv(report: EnergyReport) -> str:
-    """A line a layer with weights."""
+    """A line a layer; of each form the bits that it moves and what it takes."""
     out = io.StringIO()
     writer = csv.writer(out)
     names = list(report.forms)
-    parts = [(name, part) for name in names for part in ("synaptic", "memory", "loaded", "fetched")]
-    writer.writerow([*_COLUMNS, *(f"{name}_{part}_pj" for name, part in parts)])
+    prices = [(name, part) for name in names for part in Price._fields]
+    bits = [(name, part) for name in names for part in Traffic._fields]
+    writer.writerow([*_COLUMNS, *(f"{n}_{p}_pj" for n, p in prices), *(f"{n}_{p}_bits" for n, p in bits)])
     for row in report.layers:
         rate = "" if math.isnan(row.firing_rate) else row.firing_rate
         levels = " ".join(f"{share:.6f}" for share in row.levels)
-        figures = (row.pairs, row.fan_out, row.macs, row.acs, rate, levels, row.bits)
-        prices = (getattr(row.picojoules[name], part) for name, part in parts)
-        writer.writerow([row.name, row.kind, row.reads, *row.channels, *figures, *prices])
+        figures = (row.pairs, row.fan_out, row.macs, row.acs, row.additions, row.membrane_updates, rate, levels)
+        taken = [getattr(row.picojoules[name], part) for name, part in prices]
+        moved = [row.bits[name][part] for name, part in bits]
+        writer.writerow([row.name, row.kind, row.reads, *row.channels, *figures, *taken, *moved])
     return out.getvalue()
 
 
@@ -136,14 +140,15 @@ def energy_figure(report: EnergyReport) -> Any:
     shown = [name for name in ("relu_dense", "relu_skipping", "spiking") if name in report.forms]
     # Of the palette of Okabe and Ito, which colour-blind readers tell apart.
     colours = {"relu_dense": "#999999", "relu_skipping": "#56B4E9", "spiking": "#D55E00"}
-    figure = Figure(figsize=(8, 1.5 + 0.22 * len(report.layers)), layout="constrained")
+    layers = report.weighted
+    figure = Figure(figsize=(8, 1.5 + 0.22 * len(layers)), layout="constrained")
     axes = figure.subplots()
     height = 0.8 / len(shown)
     for place, name in enumerate(shown):
-        values = [row.picojoules[name].synaptic * 1e-6 for row in report.layers]
+        values = [row.picojoules[name].synaptic * 1e-6 for row in layers]
         rows = [index + (place - (len(shown) - 1) / 2) * height for index in range(len(values))]
         axes.barh(rows, values, height, color=colours[name], label=FORMS[name].title)
-    axes.set_yticks(range(len(report.layers)), [row.name for row in report.layers], fontsize=7)
+    axes.set_yticks(range(len(layers)), [row.name for row in layers], fontsize=7)
     axes.invert_yaxis()
     axes.set_xlabel("layers with weights, microjoules a sample")
     axes.set_xlim(left=0)
@@ -169,7 +174,7 @@ def write_energy(report: EnergyReport, folder: str | Path, *, name: str = "energ
         for form, parts in report.forms.items():
             for part, interval in parts.items():
                 writer.add_scalar(f"{name}/{form}_{part}_pj", interval.mean, 0)
-        for row in report.layers:
+        for row in report.weighted:
             writer.add_scalar(f"{name}_layer/{row.name}", row.picojoules["spiking"].synaptic, 0)
         writer.add_figure(name, figure, 0)
     return files
