@@ -81,6 +81,7 @@ SITES = struct.pack("<4I", 2, 2, 2, 2) + struct.pack("<8i", 0, -2, 0, 4, 1, 0, 0
     ("content", "text"),
     [
         (b"SPVXEVTS" + struct.pack("<4I", 2, 2, 1, 1) + SITES, "version 2; this reads version 1"),
+        (b"SPVXEVTS" + struct.pack("<4I", 1, 2**31, 1, 1) + SITES, "of 2147483648 samples; there are 1048576 at most"),
         (HEAD + struct.pack("<4I", 2, 2, 2, 2**32 - 1), "in the middle of its content"),
         (HEAD + struct.pack("<4I", 0, 2, 2, 0) + struct.pack("<5I", 0, 0, 1, 0, 0), "a stride below 1"),
         (HEAD + SITES[:16] + struct.pack("<8i", 0, -2, 0, 4, 2, 0, 0, 0), "samples outside of 2"),

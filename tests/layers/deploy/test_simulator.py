@@ -83,7 +83,7 @@ class Random(nn.Module):
         return self.fuse(joined) + fine, coarse
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", [*range(12), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(12, 100))])
 def test_random_networks_equal_loops_in_every_integer_and_every_count(seed, tmp_path):
     generator = np.random.default_rng(seed)
     rows = np.unique(generator.integers(0, [2, 6, 7, 5], (70, 4)) - [0, 1, 0, 0], axis=0)

@@ -5,7 +5,7 @@ Version 1, little-endian throughout:
 | bytes | what |
 |---|---|
 | 8 | `SPVXEVTS` |
-| 4 x 4 | uint32: version, samples B, number of sets of sites, number of streams |
+| 4 x 4 | uint32: version, samples B (2^20 at most), number of sets of sites, number of streams |
 | for each set | uint32 tensor stride x, y, z; uint32 N; then N x int32 sample, x, y, z, ascending |
 | for each stream | uint32 table of the weight pack, set of sites, C, D (0 for values); uint32 number of events; then the events |
 | 8 each | an event: uint32 row of its site, uint16 channel, int16 number of spikes or value; ascending by row and channel |
@@ -28,6 +28,8 @@ from spikevox.layers.errors import DeployFileError, GraphError
 
 MAGIC = b"SPVXEVTS"
 VERSION = 1
+# Results have a row a sample, whether or not it has sites.
+_MOST_SAMPLES = 1 << 20
 _EVENT = np.dtype([("row", "<u4"), ("channel", "<u2"), ("value", "<i2")])
 
 
@@ -145,6 +147,8 @@ class _Reader:
         version, samples, site_count, stream_count = self._numbers(4)
         if version != VERSION:
             raise DeployFileError(self.path, f"an event list of version {version}; this reads version {VERSION}.")
+        if samples > _MOST_SAMPLES:
+            raise DeployFileError(self.path, f"it tells of {samples} samples; there are {_MOST_SAMPLES} at most.")
         sites = tuple(self._sites(number, samples) for number in range(site_count))
         streams = tuple(self._stream(sites) for _ in range(stream_count))
         (found,) = self._numbers(1)

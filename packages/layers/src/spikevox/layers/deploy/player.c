@@ -18,6 +18,7 @@
 #define MAGIC 0x4B41505658564B53LL
 #define MOST 65536LL             /* of any count in a pack */
 #define MOST_SITES (1LL << 31)   /* rows are int32 */
+#define MOST_SAMPLES (1LL << 20)
 #define FARTHEST (1LL << 24)     /* of strides, kernels and offsets */
 
 enum { INPUT = 0, MEMBRANE = 1, SPIKES = 2 };
@@ -463,6 +464,7 @@ static void read_events(const Bytes *file, const Pack *pack, Run *run) {
     need(little(d + 8, 4) == 1, "an event list of another version than 1", "");
     need(crc32_of(d, file->size - 4) == little(d + file->size - 4, 4), "the file is damaged", "");
     run->samples = (int64_t)little(d + 12, 4);
+    in_range(run->samples, 0, MOST_SAMPLES + 1, "the number of samples");
     sets = (int64_t)little(d + 16, 4);
     streams = (int64_t)little(d + 20, 4);
     need(sets > 0, "no sites", "");
