@@ -10,10 +10,8 @@ import torch
 
 from layers.deploy.test_player import COMPILER, compiled, results
 from spikevox.encoding import collate
-from spikevox.layers import Neuron, SparseTensor, native
+from spikevox.layers import SparseTensor, native
 from spikevox.layers.deploy import load_pack, record_events, save_events, save_pack, simulate, to_integer
-from spikevox.layers.energy import count_operations
-from spikevox.layers.graph import record
 from spikevox.tasks import load_predictor
 from spikevox.tasks.build import build
 from spikevox.tasks.config import load_config
@@ -37,60 +35,6 @@ def modelnet(data):
     test = options_of_test(config)
     training = {**config["train_dataloader"]["dataset"], "transforms": test["transforms"], "random_margin": 0}
     return build(training), build(test)
-
-
-class Recorded(Neuron):
-    """Emits spikes that are given, whatever it is charged with."""
-
-    def __init__(self, levels, spikes):
-        super().__init__()
-        self.levels, self.spikes = levels, spikes
-
-    def run(self, x, state):
-        assert x.shape == (1, *self.spikes.shape)
-        return self.spikes.to(x.dtype).unsqueeze(0), ()
-
-
-def as_the_integers_fired(network, call, x, program, result):
-    """The network with neurons that fire what the integers fired; the same calls go on working."""
-    layers = {layer.name: layer for layer in program.layers}
-    graph = record(network, call=call, example=x)
-    fired = {}
-    for node in graph.nodes:
-        before = graph.nodes[node.inputs[0]].module if node.inputs else None
-        if node.name in layers and isinstance(before, Neuron):
-            tables = [result.tables[source.table] for source in layers[node.name].sources]
-            fired[id(before)] = Recorded(before.levels, torch.from_numpy(np.concatenate(tables, axis=1)))
-    for module in list(network.modules()):
-        for name, child in module.named_children():
-            if id(child) in fired:
-                module._modules[name] = fired[id(child)]
-    return len(fired)
-
-
-def assert_operations_equal(network, call, x, program, result, replay):
-    """Additions and products of the simulator are those that the energy report counts, layer by layer."""
-    assert as_the_integers_fired(network, call, x, program, result) >= 10
-    counts = {layer.name: layer for layer in count_operations(network, x, call=call).weighted()}
-    simulated = {layer.name.partition(" ")[0]: layer for layer in replay.layers}
-    assert counts.keys() == {name for name, layer in simulated.items() if layer.additions + layer.products}
-    for name, count in counts.items():
-        layer = simulated[name]
-        of_spikes = count.reads == "spikes"
-        assert layer.additions == (count.acs if of_spikes else 0), name
-        assert layer.products == (0 if of_spikes else count.macs), name
-        assert layer.events == (count.spikes if of_spikes else 0), name
-    assert sum(count.reads == "reals" for count in counts.values()) >= 1
-
-
-def test_operations_of_a_trained_classifier_are_those_of_the_energy_report(modelnet):
-    training, test = modelnet
-    network = load_predictor(APPS / "modelnet" / "weights" / "classify_t.safetensors").network
-    integers = to_integer(network, [tensor(training, range(0, len(training), 500))], call=network.logits)
-    x = tensor(test, [0, 400])
-    result = integers(x)
-    replay = simulate(integers.program, record_events(integers.program, result.tables, result.sites, 2))
-    assert_operations_equal(network, network.logits, x, integers.program, result, replay)
 
 
 @pytest.mark.slow
@@ -164,4 +108,3 @@ def test_street_networks_fire_the_same_spikes_in_torch_and_numpy(name):
     assert found.unequal == 0
     assert found.compared > 100_000
     assert sum(layer.additions for layer in found.layers) > 10**8
-    assert_operations_equal(network, call, x, integers.program, result, found)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from spikevox.encoding.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from spikevox.layers.deploy.ann2snn import Conversion, ConvertedUnit, to_spiking
     from spikevox.layers.deploy.binary import to_binary
     from spikevox.layers.deploy.binary_spikes import BinarySpikes
     from spikevox.layers.deploy.event_list import EventList, load_events, record_events, save_events
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "ann2snn": ("Conversion", "ConvertedUnit", "to_spiking"),
         "binary": ("to_binary",),
         "binary_spikes": ("BinarySpikes",),
         "event_list": ("EventList", "load_events", "record_events", "save_events"),
