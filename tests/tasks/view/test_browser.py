@@ -195,7 +195,8 @@ def test_a_small_screen_has_room_for_the_view_and_no_text_runs_out_of_it(opened)
     assert not browser.find_element("id", "panel").is_displayed()
 
 
-@pytest.mark.slow  # The clock is read: no other test may run beside it.
+@pytest.mark.slow
+@pytest.mark.alone
 def test_two_hundred_thousand_points_open_and_turn_in_time(browser, tmp_path):
     """Two cores and no graphics card; while it turns the page draws as many points as the time allows, at rest all."""
     generator = np.random.default_rng(0)

@@ -1,13 +1,13 @@
 """One forward pass, watched: layers by hooks, everything between them as operations of torch."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from spikevox.layers.backends.minkowski import is_minkowski_tensor
@@ -55,7 +55,10 @@ def count_operations(
     network.eval()
     try:
         with torch.no_grad(), noting(met), watch, _Questions(watch):
-            returned = (call or network)(*inputs)
+            try:
+                returned = (call or network)(*inputs)
+            finally:
+                watch.look()
         watch.check_result(returned)
     finally:
         watch.close()
@@ -77,6 +80,7 @@ class _Watch(TorchDispatchMode):
         self._inside: list[str] = []
         self._counted = 0
         self._paused = False
+        self._away = ExitStack()
         for tensor in _features(inputs):
             self._tags[tensor] = REALS
         self._hooks = [hook for name, module in network.named_modules() for hook in self._watch(name, module)]
@@ -85,6 +89,15 @@ class _Watch(TorchDispatchMode):
         """Removes the hooks."""
         for hook in self._hooks:
             hook.remove()
+
+    def look_away(self) -> None:
+        """Lets torch run unwatched, which is much faster, until :meth:`look`."""
+        self._away.enter_context(_disable_current_modes())
+        self._away.enter_context(torch._C.DisableTorchFunction())
+
+    def look(self) -> None:
+        """Watches again."""
+        self._away.close()
 
     def check_result(self, returned: Any) -> None:
         """Raises EnergyError where the network's result was made without layers that are counted."""
@@ -117,15 +130,22 @@ class _Watch(TorchDispatchMode):
                     f"spikevox.layers.energy.register_counter({kind})."
                 )
             self._inside.append(path)
-            self._counted += counter is not None
+            if counter is not None:
+                self._counted += 1
+                if self._counted == 1:
+                    self.look_away()
 
         def after(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-            self._counted -= counter is not None
+            if counter is not None:
+                self._counted -= 1
             if not self._counted and not is_uncounted():
                 if counter is None:
                     self._check_output(path, (args, kwargs), output)
                 else:
+                    # What a counter computes is not looked at either.
                     self._count(counter, name or kind, module, args, kwargs, output)
+            if not self._counted:
+                self.look()
             self._inside.pop()
 
         return [
@@ -139,8 +159,7 @@ class _Watch(TorchDispatchMode):
             self._pay(inputs[0])
         tag = self._tags.get(inputs[0], REALS) if inputs else REALS
         call = Call(module, name, args, kwargs, output, tag, self._fans, self.layers)
-        with self.pause():
-            layer = counter(call)
+        layer = counter(call)
         if layer is not None:
             self.layers.append(layer)
         source = len(self.layers) - 1 if call.source and layer is not None else None

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from spikevox.layers.energy.counts import LayerCount, OperationCounts
+from spikevox.layers.energy.counts import LayerCount
 from spikevox.layers.energy.forms import Form, work_of
 from spikevox.layers.energy.table import EnergyTable
 from spikevox.layers.energy.traffic import traffic_of
@@ -42,10 +42,6 @@ class Price(NamedTuple):
         """Arithmetic and memory, weights fetched for each product or event."""
         return self.real + self.spiking + self.other + self.memory + self.fetched
 
-    def plus(self, other: "Price") -> "Price":
-        """The sum of both."""
-        return Price(*(a + b for a, b in zip(self, other, strict=True)))
-
 
 def price_layer(layer: LayerCount, form: Form, table: EnergyTable) -> Price:
     """Picojoules of a layer in a form.
@@ -67,11 +63,3 @@ def price_layer(layer: LayerCount, form: Form, table: EnergyTable) -> Price:
         table.moving(min(traffic.weights), traffic.weights.size),
         table.moving(*traffic.weights),
     )
-
-
-def price(counts: OperationCounts, form: Form, table: EnergyTable) -> Price:
-    """Picojoules of the counts of one sample in a form."""
-    total = Price(*[0.0] * len(Price._fields))
-    for layer in counts.layers:
-        total = total.plus(price_layer(layer, form, table))
-    return total

@@ -1,5 +1,6 @@
 """Energy of a network over samples, beside its controls, with intervals, and where each comparison turns."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from spikevox.layers.energy.counts import LayerCount, OperationCounts
 from spikevox.layers.energy.forms import CONTROLS, FORMS
-from spikevox.layers.energy.pricing import Price, price, price_layer
+from spikevox.layers.energy.pricing import Price, price_layer
 from spikevox.layers.energy.published import Published, published_stem
 from spikevox.layers.energy.table import EnergyTable, load_table
 from spikevox.layers.energy.traffic import Traffic, traffic_of
@@ -185,14 +186,16 @@ def energy_report(
     if not relu:
         # What is not 0 after ReLU is not known.
         del sources["relu_skipping"]
-    prices = {name: [price(c, FORMS[name], table) for c in counts] for name, counts in sources.items()}
+    by_layer = {
+        name: [[price_layer(layer, FORMS[name], table) for layer in c.layers] for c in counts]
+        for name, counts in sources.items()
+    }
+    prices = {name: [_sum(layers) for layers in found] for name, found in by_layer.items()}
     draws = np.random.default_rng(seed).integers(0, len(samples), (resamples, len(samples)))
     energies = {
         name: {part: np.array([getattr(p, part) for p in found]) for part in PARTS} for name, found in prices.items()
     }
-    counts = samples[0]
-    for other in samples[1:]:
-        counts = counts + other
+    counts = _together(samples)
     means = {name: _mean(found) for name, found in prices.items()}
     return EnergyReport(
         counts,
@@ -202,10 +205,21 @@ def energy_report(
         {name: {part: _interval(values[part], draws) for part in PARTS} for name, values in energies.items()},
         means,
         _comparisons(counts, means, energies, draws),
-        _rows(samples, sources, table),
+        _rows({name: _together(found) for name, found in sources.items()}, by_layer, table),
         published_stem(counts),
         relu_from if relu else "",
     )
+
+
+def _together(samples: Sequence[OperationCounts]) -> OperationCounts:
+    counts = samples[0]
+    for other in samples[1:]:
+        counts = counts + other
+    return counts
+
+
+def _sum(prices: Sequence[Price]) -> Price:
+    return Price(*(math.fsum(column) for column in zip(*prices, strict=True)))
 
 
 def _mean(prices: Sequence[Price]) -> Price:
@@ -262,26 +276,24 @@ def _tie(rate: float, spiking: Price, control: Price, *, part: str, alike: bool)
 
 
 def _rows(
-    samples: Sequence[OperationCounts], sources: dict[str, Sequence[OperationCounts]], table: EnergyTable
+    totals: dict[str, OperationCounts], by_layer: dict[str, list[list[Price]]], table: EnergyTable
 ) -> tuple[LayerRow, ...]:
     rows = []
-    for index, first in enumerate(samples[0].layers):
-        if first.folded:
-            continue
-        total = first
-        for other in samples[1:]:
-            total = total + other.layers[index]
-        alike = {name: [c.layers[index] for c in found] for name, found in sources.items()}
-        rows.append(_row(total, len(samples), alike, table))
+    for index, layer in enumerate(totals["spiking"].layers):
+        if not layer.folded:
+            alike = {name: counts.layers[index] for name, counts in totals.items()}
+            prices = {name: _mean([sample[index] for sample in found]) for name, found in by_layer.items()}
+            rows.append(_row(layer, totals["spiking"].samples, alike, prices, table))
     return tuple(rows)
 
 
-def _row(total: LayerCount, count: int, alike: dict[str, list[LayerCount]], table: EnergyTable) -> LayerRow:
+def _row(
+    total: LayerCount, count: int, alike: dict[str, LayerCount], prices: dict[str, Price], table: EnergyTable
+) -> LayerRow:
     moved = {}
-    for name, found in alike.items():
-        form = FORMS[name]
-        traffic = [traffic_of(layer, form, table.arithmetic[form.precision]) for layer in found]
-        moved[name] = {part: sum(getattr(t, part).bits for t in traffic) / count for part in Traffic._fields}
+    for name, layer in alike.items():
+        traffic = traffic_of(layer, FORMS[name], table.arithmetic[FORMS[name].precision])
+        moved[name] = {part: getattr(traffic, part).bits / count for part in Traffic._fields}
     return LayerRow(
         total.name,
         total.kind,
@@ -296,5 +308,5 @@ def _row(total: LayerCount, count: int, alike: dict[str, list[LayerCount]], tabl
         total.additions / count,
         total.membrane_updates / count,
         moved,
-        {name: _mean([price_layer(layer, FORMS[name], table) for layer in found]) for name, found in alike.items()},
+        prices,
     )
