@@ -32,7 +32,8 @@ test: $(STAMP) ## all tests that are not slow
 	$(PYTHON) -m pytest -q -n 2 -m "not slow"
 
 test-slow: $(STAMP) ## the slow tests: kills, soak, wheels
-	$(PYTHON) -m pytest -q -m slow
+	$(PYTHON) -m pytest -q -n 2 --dist loadfile -m "slow and not alone"
+	$(PYTHON) -m pytest -q -m "slow and alone"
 
 test-oldest: check-system ## the tests that are not slow, with the oldest versions that the packages accept
 	bash tools/setup_oldest.sh .venv-oldest

@@ -10,7 +10,7 @@ $pip install -q -c constraints.txt torch numpy setuptools wheel ninja hatchling 
 # Also false where it was built against another torch.
 "$venv/bin/python" -c 'import torch, MinkowskiEngineBackend' 2>/dev/null ||
   bash tools/install_minkowski.sh "$venv/bin/python"
-$pip install -q -c constraints.txt --no-build-isolation -e packages/encoding -e packages/layers -e packages/tasks \
+$pip install -q -c constraints.txt --no-build-isolation -e packages/encoding -e "packages/layers[nir]" -e packages/tasks \
   pytest pytest-xdist pytest-cov hypothesis ruff mypy import-linter nbclient ipykernel selenium
 # mmengine asks for opencv-python, which needs libraries of a desktop; the headless build is the same without them.
 $pip uninstall -q -y opencv-python

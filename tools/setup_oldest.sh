@@ -11,7 +11,7 @@ $pip install -q -r "$venv/oldest.txt" setuptools wheel ninja hatchling editables
 "$venv/bin/python" -c 'import torch, MinkowskiEngineBackend' 2>/dev/null ||
   bash tools/install_minkowski.sh "$venv/bin/python"
 # The resolver chooses the OpenCV that this numpy can bear; the headless build is then put in its place.
-$pip install -q --no-build-isolation -r "$venv/oldest.txt" -e packages/encoding -e packages/layers -e packages/tasks \
+$pip install -q --no-build-isolation -r "$venv/oldest.txt" -e packages/encoding -e packages/layers[nir] -e packages/tasks \
   opencv-python-headless pytest pytest-xdist hypothesis nbclient ipykernel
 headless=$($pip freeze | grep -i '^opencv-python-headless==')
 $pip uninstall -q -y opencv-python

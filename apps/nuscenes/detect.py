@@ -63,7 +63,9 @@ train_dataloader = dict(
         type=DetectionDataset,
         frames=dict(type=NuScenes, scenes=train_scenes, sweeps=10),
         split="train",
-        # Of every frame of the split in memory; of a larger one, a file of them: ObjectBank.save, and bank="FILE" here.
+        # As published: frames in which rare classes occur come more often.
+        balanced=True,
+        # Of every frame of the split in memory; of a larger one, a file of them: `spikevox data objects`, and bank="FILE" here.
         paste=dict(
             counts=dict(
                 car=2,

@@ -15,29 +15,46 @@ CONFIGS = sorted(path for path in APPS.glob("*/*.py") if not path.name.startswit
 NEEDS = {"modelnet": "modelnet10", "pandaset": "pandaset", "semantickitti": "semantickitti"}
 # Experiments on a layout, tried on generated streets, with what names the folder's parts.
 MADE = {"kitti": [], "nuscenes": ["train_scenes=['scene-0000']", "test_scenes=['scene-0001']"]}
+SMALL = ["train_frames=['000000']", "test_frames=['000001']"]
+PARTS = {
+    "kitti/detect_small": [*SMALL, "train_dataloader.dataset.frames.readers.0.count=1"],
+    "kitti/detect_small_real": SMALL,
+}
 
 # First losses of a fresh VoxelNeXt: absolute differences of eight codes are summed, and of groups of classes that the frame has
 # no object of all background counts whole.
 LARGEST = {"synthetic/detect_voxelnext": 12, "nuscenes/detect": 200}
 
 
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """Folder of generated streets in a data set's layout, made once."""
+    root = tmp_path_factory.mktemp("data")
+
+    def make(layout):
+        if not (root / layout).exists():
+            make_streets(root / layout, layout, streets=2, sweeps=11 if layout == "nuscenes" else 4)
+        return root
+
+    return make
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: f"{p.parent.name}/{p.stem}")
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::ResourceWarning")
-def test_a_config_trains_two_steps(path, data, tmp_path, monkeypatch):
+def test_a_config_trains_two_steps(path, data, made, tmp_path, monkeypatch):
     if path.parent.name in NEEDS:
         data(NEEDS[path.parent.name])
     overrides = ["train_cfg.max_epochs=1", "param_scheduler=[]"]
     if path.parent.name in MADE:
-        make_streets(tmp_path / "data" / path.parent.name, path.parent.name, streets=2, sweeps=11)
-        monkeypatch.setenv("SPIKEVOX_DATA", str(tmp_path / "data"))
-        overrides += MADE[path.parent.name]
+        monkeypatch.setenv("SPIKEVOX_DATA", str(made(path.parent.name)))
+        overrides += [*MADE[path.parent.name], *PARTS.get(f"{path.parent.name}/{path.stem}", [])]
     if path.stem.startswith("detect"):
         # Without the warm-up the first step at full rate lets thousands of anchors fire, which few objects then pay for.
         overrides += ["train_dataloader.batch_size=1", "optim_wrapper.optimizer.lr=1e-4"]
         if path.parent.name == "nuscenes":
             overrides += ["train_dataloader.dataset.frames.sweeps=2"]
         if path.parent.name == "synthetic":
-            overrides += ["train_dataloader.dataset.frames.count=4", "val_dataloader.dataset.frames.count=1"]
+            overrides += ["train_dataloader.dataset.frames.count=2", "val_dataloader.dataset.frames.count=1"]
     if path.stem == "classify":
         overrides += ["train_dataloader.dataset.count=64", "val_dataloader.dataset.count=20"]
     config = load_config(path, overrides)

@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ["spikevox.encoding", "spikevox.layers", "spikevox.layers.neurons", "spikevox.layers.backbones"]
+PACKAGES = [
+    "spikevox.encoding",
+    "spikevox.layers",
+    "spikevox.layers.neurons",
+    "spikevox.layers.backbones",
+    "spikevox.layers.deploy",
+]
 PACKAGES += ["spikevox.tasks", "spikevox.tasks.classification", "spikevox.tasks.datasets", "spikevox.tasks.transforms"]
 
 

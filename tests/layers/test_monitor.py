@@ -34,3 +34,12 @@ def test_a_network_without_neurons_has_no_figures():
         pass
     assert monitor.summary() == {}
     assert monitor.firing_rate == 0
+
+
+def test_channels_of_images_are_those_behind_the_batch():
+    x = torch.zeros(2, 4, 3, 3)
+    x[1, 2] = 1
+    network = nn.Sequential(ILIF())
+    with FiringMonitor(network) as monitor:
+        network(x)
+    assert monitor.summary()["0"].dead == pytest.approx(3 / 4)

@@ -1,5 +1,6 @@
 """Names and shapes of the published detectors' tensors, from their description alone; imports nothing of spikevox or spconv."""
 
+import numpy as np
 import torch
 
 from oracles.published_keys import _norm, _unit, voxel8x
@@ -72,22 +73,94 @@ def voxelnext(spconv=2, inside=5, width=16, stages=(32, 64, 128, 128, 128), bloc
     return {f"backbone_3d.{name}": shape for name, shape in shapes.items()}
 
 
-NETWORKS = {"single_stage": single_stage, "voxel_rcnn": voxel_rcnn, "voxelnext": voxelnext}
+NUSCENES = (1, 2, 2, 1, 2, 2)
+
+
+def voxelnext_detector(spconv=2, groups=NUSCENES, stages=(32, 64, 128, 128, 128), **backbone):
+    shapes = voxelnext(spconv, stages=stages, **backbone)
+    channels = stages[-1]
+    for group, classes in enumerate(groups):
+        for name, width in {"center": 2, "center_z": 1, "dim": 3, "rot": 2, "vel": 2, "hm": classes}.items():
+            home = f"dense_head.heads_list.{group}.{name}"
+            shapes |= _layer(f"{home}.0", 1, channels, 0)
+            shapes |= {
+                f"{home}.0.1.weight": _kernel(channels, channels, (1, 1), spconv),
+                f"{home}.0.1.bias": (channels,),
+            }
+            shapes |= {f"{home}.1.weight": _kernel(channels, width, (1, 1), spconv), f"{home}.1.bias": (width,)}
+    return shapes
+
+
+NETWORKS = {
+    "single_stage": single_stage,
+    "voxel_rcnn": voxel_rcnn,
+    "voxelnext": voxelnext,
+    "voxelnext_detector": voxelnext_detector,
+}
 _NARROW = {"maps": (32, 64), "repeats": 2, "up": 64, "out": 64, "blocks": 1}
 NARROW = {
     "single_stage": {**_NARROW, "stages": (32, 32, 64)},
     "voxel_rcnn": {**_NARROW, "sources": (32, 32, 64), "pooled": 16, "grid": 4, "hidden": 64},
     "voxelnext": {"stages": (32, 32, 64, 64, 64), "blocks": 1, "bias": False},
 }
-PARAMETERS = {"single_stage": 2_946_836, "voxel_rcnn": 8_597_116, "voxelnext": 7_368_720}
+NARROW["voxelnext_detector"] = NARROW["voxelnext"]
+PARAMETERS = {
+    "single_stage": 2_946_836,
+    "voxel_rcnn": 8_597_116,
+    "voxelnext": 7_368_720,
+    "voxelnext_detector": 7_981_398,
+}
 
 
-def tensors(name, *, spconv=2, prefix="", seed=0, narrow=False):
+def tensors(name, *, spconv=2, prefix="", seed=0, narrow=False, **options):
     """Random tensors under the published names."""
     generator = torch.Generator().manual_seed(seed)
-    sizes = NARROW[name] if narrow else {}
+    sizes = {**(NARROW[name] if narrow else {}), **options}
     found = {}
     for key, shape in NETWORKS[name](spconv, **sizes).items():
         whole = key.endswith("num_batches_tracked")
         found[prefix + key] = torch.tensor(7) if whole else torch.rand(shape, generator=generator) + 0.1
     return found
+
+
+def drawn(name):
+    """Tensors of a narrow detector by numpy's generator, the same everywhere; statistics are those of a fresh network."""
+    generator = np.random.default_rng(0)
+    found = {}
+    for key, shape in NETWORKS[name](**NARROW[name]).items():
+        part = key.rsplit(".", 1)[1]
+        if part == "num_batches_tracked":
+            found[key] = torch.tensor(1)
+        elif part.startswith("running"):
+            found[key] = torch.full(shape, float(part == "running_var")).double()
+        elif len(shape) == 1:
+            low, high = (0.8, 1.2) if part == "weight" else (-0.2, 0.2)
+            found[key] = torch.from_numpy(generator.uniform(low, high, shape))
+        else:
+            values = generator.normal(size=shape)
+            found[key] = torch.from_numpy(values * (4 / values[0].size) ** 0.5)
+    return found
+
+
+# Three unlike sides: no axis can be taken for another. Maps from above need even numbers at a sixteenth.
+GRID, VOXEL, RADII = (48, 32, 33), (0.2, 0.25, 0.19), (0.8, 1.6, 3.2)
+
+
+def cloud(columns, count=1200):
+    """Features and sites (sample, x, y, z) of two samples."""
+    generator = np.random.default_rng(0)
+    rows = np.unique(generator.integers(0, [2, *GRID], (count, 4)), axis=0)
+    return torch.from_numpy(generator.normal(size=(len(rows), columns))), torch.from_numpy(rows).int()
+
+
+def regions():
+    """Turned boxes of two samples; one of them stands where there are no voxels."""
+    generator = np.random.default_rng(1)
+    columns = [
+        generator.uniform((1, 1, 1), (8.6, 7, 5.3), (9, 3)),
+        generator.uniform((3, 1.4, 1.2), (4.5, 2, 2), (9, 3)),
+        generator.uniform(-3, 3, (9, 1)),
+    ]
+    table = np.hstack(columns)
+    table[4, :2] = -60
+    return [torch.from_numpy(part) for part in (table[:5], table[5:])]

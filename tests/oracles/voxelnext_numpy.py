@@ -14,9 +14,9 @@ class Backbone:
         self.weights, self.grid, self.levels = weights, grid, levels
         self.nonzero = []
 
-    def norm(self, x, name):
+    def norm(self, x, name, eps=1e-3):
         w = self.weights
-        scale = w[f"{name}.weight"] / np.sqrt(w[f"{name}.running_var"] + 1e-3)
+        scale = w[f"{name}.weight"] / np.sqrt(w[f"{name}.running_var"] + eps)
         return (x - w[f"{name}.running_mean"]) * scale + w[f"{name}.bias"]
 
     def fire(self, x):
@@ -66,5 +66,5 @@ class Backbone:
         wide = covered_sites(flat, ONE, (3, 3, 1), ONE, (1, 1, 0), ONE)
         wide = wide[((wide[:, 1:3] >= 0) & (wide[:, 1:3] < plane[:2])).all(axis=1)]
         x = self.norm(self.conv(self.fire(total), flat, wide, "plane.1", (3, 3, 1)), "plane.2")
-        x = self.norm(self.conv(self.fire(x), wide, wide, "plane.4", (3, 3, 1)), "plane.5")
+        x = self.norm(self.conv(self.fire(x), wide, wide, "plane.4", (3, 3, 1)), "plane.5", 1e-5)
         return x, wide[:, :3]

@@ -132,4 +132,13 @@ def test_tasks_and_its_command(environment, tmp_path):
     run_example(python, "tasks", tmp_path)
     run(*train, "--work-dir", tmp_path / "work")
     assert (tmp_path / "work" / "weights.safetensors").is_file()
+    view = (
+        "view",
+        tmp_path / "mine" / "classify.py",
+        tmp_path / "work" / "weights.safetensors",
+        "--out",
+        tmp_path / "a.html",
+    )
+    run(command, *view)
+    assert "The MIT License" in (tmp_path / "a.html").read_text(encoding="utf-8")
     run_tests(python, "tasks")

@@ -16,6 +16,7 @@ from spikevox.tasks import cli, load_detector
 from spikevox.tasks.build import build
 from spikevox.tasks.conversion import export_weights, import_weights
 from spikevox.tasks.detection import TwoStageDetector
+from spikevox.tasks.errors import ConfigError
 from spikevox.tasks.predictor import load_described
 from spikevox.tasks.published import published_model
 
@@ -29,7 +30,7 @@ def published_file(path, name, **options):
 
 
 def ours(name, size="small", inside=None):
-    inside = inside or (5 if name == "voxelnext" else 4)
+    inside = inside or (5 if name.startswith("voxelnext") else 4)
     return build(published_model(Recognised(name, size, inside, 1)))
 
 
@@ -179,14 +180,53 @@ def test_the_weights_tell_all_that_a_detector_needs_and_backbones_are_taken_out(
     assert len(report.left_out) + report.total == len(
         published.NETWORKS["voxel_rcnn"](**published.NARROW["voxel_rcnn"])
     )
-    whole = published.tensors("voxelnext", narrow=True) | {"dense_head.heads_list.0.hm.1.bias": torch.zeros(1)}
+    whole = published.tensors("voxelnext_detector", narrow=True)
+    whole |= {"dense_head.heads_list.0.iou.1.bias": torch.zeros(1)}
     torch.save({"model_state": whole}, tmp_path / "c.pth")
     with pytest.raises(ConversionError, match=r"(?s)unexpected  1  dense_head.*--network voxelnext converts"):
         import_weights(tmp_path / "c.pth", tmp_path / "c.safetensors")
-    assert import_weights(tmp_path / "c.pth", tmp_path / "c.safetensors", network="voxelnext").left_out
+    left = import_weights(tmp_path / "c.pth", tmp_path / "c.safetensors", network="voxelnext").left_out
+    assert len(left) == sum(key.startswith("dense_head.") for key in whole)
     network, facts = load_described(tmp_path / "c.safetensors")
     assert isinstance(network, VoxelNeXtBackbone)
     assert facts["voxels"]["features"] == ["xyz", "intensity", "time"]
+
+
+def test_voxelnext_knows_its_classes_and_other_heads_are_refused(tmp_path):
+    published_file(tmp_path / "a.pth", "voxelnext_detector", narrow=True)
+    import_weights(tmp_path / "a.pth", tmp_path / "a.safetensors")
+    detector = load_detector(tmp_path / "a.safetensors")
+    assert detector.class_names[:4] == ("car", "truck", "construction_vehicle", "bus")
+    assert detector.class_names[-1] == "traffic_cone"
+    assert detector.network.head.place == ((-54.0, -54.0), (0.6, 0.6))
+    assert detector.pipeline.grid.voxel_size == (0.075, 0.075, 0.2)
+    # As many classes, in other groups.
+    published_file(tmp_path / "b.pth", "voxelnext_detector", narrow=True, groups=(2, 1, 2, 1, 2, 2))
+    with pytest.raises(ConversionError, match="shape       4  dense_head") as error:
+        import_weights(tmp_path / "b.pth", tmp_path / "b.safetensors")
+    assert any("heads_list.1.hm.1.bias: (1,) float32 in the file, (2,)" in line for line in error.value.report.shapes)
+    source = published_file(tmp_path / "c.pth", "voxelnext_detector", narrow=True, groups=(1,))
+    with pytest.raises(ConfigError, match="reads 5 features and knows 10 classes"):
+        import_weights(tmp_path / "c.pth", tmp_path / "c.safetensors")
+    source.pop("dense_head.heads_list.0.hm.1.bias")
+    with pytest.raises(ConversionError, match="a tensor that tells its size is missing"):
+        recognise(source)
+    assert not list(tmp_path.glob("[bc].safetensors"))
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_converted_branch_computes_what_its_published_weights_say(version):
+    """A kernel of one place is its buffer read as (C_in, C_out), in spconv 1 and 2."""
+    source = published.tensors("voxelnext_detector", spconv=version, narrow=True, seed=4)
+    detector = ours("voxelnext_detector")
+    detector.load_state_dict(from_published(source, detector.state_dict(), "voxelnext_detector").tensors)
+    branch = detector.head.branches[5]["rot"].double().eval()
+    part = {k.removeprefix("dense_head.heads_list.5.rot."): v.double() for k, v in source.items() if ".5.rot." in k}
+    x = 3 * torch.rand(7, 64, generator=torch.Generator().manual_seed(0)).double()
+    hidden = Spike()(x) @ part["0.1.weight"].reshape(64, 64) + part["0.1.bias"]
+    scale = part["0.2.weight"] / (part["0.2.running_var"] + 1e-5).sqrt()
+    expected = ((hidden - part["0.2.running_mean"]) * scale + part["0.2.bias"]) @ part["1.weight"].reshape(64, 2)
+    assert torch.allclose(branch(x), expected + part["1.bias"], atol=1e-9)
 
 
 FAULTS = {
@@ -203,6 +243,11 @@ PLACES = {
         "roi_head.reg_pred_layer.bias",
     ),
     "voxelnext": ("backbone_3d.conv5.1.conv2.weight", "backbone_3d.shared_conv.1.weight", "backbone_3d.conv6.0.2.bias"),
+    "voxelnext_detector": (
+        "dense_head.heads_list.0.hm.0.1.weight",
+        "dense_head.heads_list.5.vel.0.2.running_mean",
+        "dense_head.heads_list.3.center_z.1.bias",
+    ),
 }
 
 

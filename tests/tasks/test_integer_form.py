@@ -37,6 +37,7 @@ def modelnet(data):
     return build(training), build(test)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["classify_t", "classify_t_sparse"])
 def test_accuracy_is_within_half_a_point_of_float(modelnet, name):
     training, test = modelnet
@@ -54,7 +55,7 @@ def test_accuracy_is_within_half_a_point_of_float(modelnet, name):
 
 
 @pytest.mark.skipif(COMPILER is None, reason="there is no C compiler (cc)")
-@pytest.mark.parametrize("count", [8, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [4, pytest.param(100, marks=pytest.mark.slow)])
 def test_logits_are_equal_bit_for_bit_in_torch_numpy_and_c(request, tmp_path, count):
     network = load_predictor(APPS / "modelnet" / "weights" / "classify_t.safetensors").network
     try:

@@ -11,7 +11,7 @@ from spikevox.tasks.datasets.frame import Boxes, LidarFrame
 from spikevox.tasks.datasets.kitti import KittiObjects, write_kitti_frame
 from spikevox.tasks.datasets.kitti_calibration import crop_to_view, image_size, read_calibration
 from spikevox.tasks.datasets.kitti_label import boxes_from_labels, read_labels
-from spikevox.tasks.errors import DataFileError
+from spikevox.tasks.errors import ConfigError, DataFileError
 
 CALIBRATION = """P0: 721.5 0 609.5 0 0 721.5 172.8 0 0 0 1 0
 P1: 721.5 0 609.5 -387.5 0 721.5 172.8 0 0 0 1 0
@@ -114,6 +114,10 @@ def test_splits_list_their_frames_and_absent_scans_are_an_error_that_names_them(
         KittiObjects(root, "train")
     partial = KittiObjects(root, "trainval", present_only=True)
     assert (partial.frames, partial.absent) == (("000003", "000007"), ("000005",))
+    assert KittiObjects(root, "training", names=["000007"]).frames == ("000007",)
+    assert KittiObjects(root, "trainval", names=["000007", "000003"]).frames == ("000007", "000003")
+    with pytest.raises(ConfigError, match=r"split 'val' of .* has no frame '000003'"):
+        KittiObjects(root, "val", names=["000007", "000003"])
 
 
 def test_a_frame_is_the_bytes_on_disk(root):

@@ -9,7 +9,7 @@ from spikevox.layers.backbones import Encoder, UNet, Voxel8x
 from spikevox.layers.sparse_tensor import features_of
 
 
-def cloud(channels=3, count=900, extent=13, samples=3, batch_size=4, dtype=torch.float64, seed=0, time_steps=None):
+def cloud(channels=3, count=450, extent=11, samples=3, batch_size=4, dtype=torch.float64, seed=0, time_steps=None):
     """Negative coordinates too; the last sample is empty."""
     generator = np.random.default_rng(seed)
     rows = np.unique(generator.integers(0, [samples, extent, extent, extent], (count, 4)) - [0, 4, 4, 4], axis=0)

@@ -77,7 +77,7 @@ def test_the_command_prints_what_groups_of_points_reach(monkeypatch, tmp_path, c
         "train_dataloader": {"dataset": options(seeds=range(2), shown="near")},
         "test_dataloader": {"dataset": options(seeds=[5], shown="near")},
     }
-    monkeypatch.setattr(cli, "_load", lambda options: config)
+    monkeypatch.setattr("spikevox.tasks.config.load_config", lambda *_: config)
     assert cli.main(["baseline", "toy.py", "--json", str(tmp_path / "b.json")]) == 0
     figures = json.loads((tmp_path / "b.json").read_text())
     assert figures["completed"]["boxes"] == figures["frames_tried"] == 2

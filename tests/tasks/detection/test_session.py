@@ -58,7 +58,7 @@ def run(monkeypatch):
     """The command, with an experiment in place of a config file."""
 
     def call(*arguments, config=None):
-        monkeypatch.setattr(cli, "_load", lambda options: config or experiment())
+        monkeypatch.setattr("spikevox.tasks.config.load_config", lambda *_: config or experiment())
         return cli.main([str(argument) for argument in arguments])
 
     return call

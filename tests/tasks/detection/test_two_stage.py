@@ -11,6 +11,8 @@ from spikevox.layers import SparseTensor
 from spikevox.layers.backbones import BevBackbone, Voxel8x
 from spikevox.layers.blocks import Parts
 from spikevox.tasks.build import build
+from spikevox.tasks.checkpoint import load_start, save_weights
+from spikevox.tasks.config import to_plain
 from spikevox.tasks.datasets.detection import detection_batch
 from spikevox.tasks.detection import (
     KITTI_CAR,
@@ -18,6 +20,7 @@ from spikevox.tasks.detection import (
     RoiHead,
     RoiOutput,
     RoiTargets,
+    RoiWeights,
     TwoStageDetector,
     VoxelPool,
     box_result,
@@ -27,9 +30,9 @@ from spikevox.tasks.detection import (
     roi_grid,
     roi_losses,
 )
-from spikevox.tasks.errors import ConfigError
+from spikevox.tasks.errors import CheckpointError, ConfigError
 from spikevox.tasks.geometry import box_corners
-from tasks.detection.toy_streets import OPTIONS, ROI, streets, two_stages
+from tasks.detection.toy_streets import OPTIONS, ROI, detector, streets, two_stages
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +161,38 @@ def test_losses_of_proposals_by_hand():
     nothing = target._replace(found=torch.tensor([False, False]))
     losses = roi_losses(output, rois, [nothing])
     assert float(losses["roi_box_loss"]) == float(losses["roi_corner_loss"]) == 0
+
+
+def test_losses_of_proposals_are_weighted():
+    rois = torch.tensor([[0.0, 0, 0, 4, 2, 1.5, 0.3]], dtype=torch.float64)
+    target = RoiTargets(torch.arange(1), torch.tensor([0.8]), torch.zeros(1, 7), torch.tensor([True]))
+    output = RoiOutput(torch.tensor([0.5]).double(), torch.full((1, 7), 0.05).double())
+    plain, weighted = roi_losses(output, rois, [target]), roi_losses(output, rois, [target], RoiWeights(2, 3, 5))
+    factors = {name: float(weighted[name] / plain[name]) for name in plain}
+    assert factors == pytest.approx({"roi_score_loss": 2, "roi_box_loss": 3, "roi_corner_loss": 5})
+    assert build(two_stages(roi_loss_weights={"box": 4.0})).roi_loss_weights == (1, 4, 1)
+
+
+def test_a_training_begins_with_the_weights_of_the_first_stage_alone(tmp_path):
+    first, network = build(detector()), build(two_stages())
+    options = {"voxels": {"voxel_size": 0.1}, "class_names": ["car"]}
+    save_weights(tmp_path / "first.safetensors", first, {"model": to_plain(detector()), **options})
+    before = {name: tensor.clone() for name, tensor in network.roi_head.state_dict().items()}
+    load_start(network, tmp_path / "first.safetensors", {"model": to_plain(two_stages()), **options})
+    state = network.state_dict()
+    assert all(torch.equal(state[name], tensor) for name, tensor in first.state_dict().items())
+    assert all(torch.equal(state[f"roi_head.{name}"], tensor) for name, tensor in before.items())
+    # A whole one is taken too; another backbone is not.
+    save_weights(tmp_path / "both.safetensors", network, {"model": to_plain(two_stages()), **options})
+    again = build(two_stages())
+    load_start(again, tmp_path / "both.safetensors", {"model": to_plain(two_stages()), **options})
+    assert all(torch.equal(tensor, state[name]) for name, tensor in again.state_dict().items())
+    other = two_stages(bev={**detector()["bev"], "size": "base"})
+    with pytest.raises(CheckpointError, match=r"another network or input: model\.bev\.size is 'small' in the file"):
+        load_start(build(other), tmp_path / "first.safetensors", {"model": to_plain(other), **options})
+    facts = {"model": to_plain(two_stages()), **options, "voxels": {"voxel_size": 0.2}}
+    with pytest.raises(CheckpointError, match=r"voxels\.voxel_size"):
+        load_start(network, tmp_path / "first.safetensors", facts)
 
 
 def test_every_parameter_of_the_small_form_gets_a_gradient(cloud):

@@ -142,7 +142,7 @@ def test_it_trains_and_is_tested_and_predicts_by_the_command(tmp_path, monkeypat
     }
     build_runner(config, tmp_path / "run").train()
     weights = tmp_path / "run" / "weights.safetensors"
-    monkeypatch.setattr(cli, "_load", lambda options: config)
+    monkeypatch.setattr("spikevox.tasks.config.load_config", lambda *_: config)
     assert cli.main(["test", "toy.py", str(weights), "--json", str(tmp_path / "m.json")]) == 0
     assert cli.main(["predict", "toy.py", str(weights), "--out", str(tmp_path / "out")]) == 0
     figures = json.loads((tmp_path / "m.json").read_text())

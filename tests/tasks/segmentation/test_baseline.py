@@ -92,7 +92,7 @@ def test_a_forest_takes_an_equal_part_of_every_cloud(monkeypatch, limits, share)
 def test_the_command_prints_what_needs_no_network(monkeypatch, tmp_path, capsys):
     config = experiment(count=2)
     del config["val_dataloader"]
-    monkeypatch.setattr(cli, "_load", lambda options: config)
+    monkeypatch.setattr("spikevox.tasks.config.load_config", lambda *_: config)
     assert cli.main(["baseline", "toy.py", "--trees", "20", "--json", str(tmp_path / "b.json")]) == 0
     figures = json.loads((tmp_path / "b.json").read_text())
     forest, memory = figures["forest"], figures["memory"]["frame"]

@@ -70,6 +70,14 @@ def test_joined_frames_follow_each_other_as_often_as_asked():
         joined.frame(6)
 
 
+def test_a_reader_of_boxes_alone_joins_others():
+    joined = JoinedFrames([Two(names={}), Two(5)])
+    assert joined.label_names == Two().label_names
+    assert joined.frame(3).source == "5/1"
+    with pytest.raises(ConfigError, match=r"readers\[2\], Two, numbers labels otherwise than readers\[1\]"):
+        JoinedFrames([Two(names={}), Two(), Two(names={0: "none", 7: "eight"})])
+
+
 @pytest.mark.parametrize(
     ("readers", "times", "message"),
     [

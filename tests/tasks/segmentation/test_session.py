@@ -54,7 +54,7 @@ def run(monkeypatch):
     """The command, with an experiment in place of a config file."""
 
     def call(*arguments, config=None):
-        monkeypatch.setattr(cli, "_load", lambda options: config or experiment(epochs=8, count=8))
+        monkeypatch.setattr("spikevox.tasks.config.load_config", lambda *_: config or experiment(epochs=8, count=8))
         return cli.main(list(arguments))
 
     return call

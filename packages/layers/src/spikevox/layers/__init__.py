@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from spikevox.layers.errors import BackendError, GraphError, LayerError, NeuronStateError, SparseTensorError
     from spikevox.layers.joining import concatenate, union
     from spikevox.layers.linear import Linear
-    from spikevox.layers.monitor import Firing, FiringMonitor
+    from spikevox.layers.monitor import Firing, FiringMonitor, HealthFinding, HealthMonitor, LayerActivity, Thresholds
     from spikevox.layers.neurons import (
         IF,
         ILIF,
@@ -47,7 +47,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "doctor": ("Finding", "diagnose"),
         "errors": ("BackendError", "GraphError", "LayerError", "NeuronStateError", "SparseTensorError"),
         "linear": ("Linear",),
-        "monitor": ("Firing", "FiringMonitor"),
+        "monitor": ("Firing", "FiringMonitor", "HealthFinding", "HealthMonitor", "LayerActivity", "Thresholds"),
         "neurons": (
             "IF",
             "ILIF",

@@ -34,9 +34,9 @@ class Parts:
         """A fresh neuron layer."""
         return build_neuron(self.neuron, **self.neuron_options)
 
-    def make_norm(self, channels: int) -> nn.Module:
-        """A fresh normalisation."""
-        return self.norm(channels, **self.norm_options)
+    def make_norm(self, channels: int, **options: Any) -> nn.Module:
+        """A fresh normalisation; options come before those of all."""
+        return self.norm(channels, **{**self.norm_options, **options})
 
     def spiking_conv(self, in_channels: int, out_channels: int, *, bias: bool = False) -> SpikingSequential:
         """Neuron, submanifold 3x3x3 convolution, normalisation: membrane to membrane."""

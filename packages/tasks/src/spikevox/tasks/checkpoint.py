@@ -188,6 +188,30 @@ def load_weights(network: nn.Module, path: str | Path, facts: Mapping[str, Any])
     return stored
 
 
+def load_start(network: nn.Module, path: str | Path, facts: Mapping[str, Any]) -> None:
+    """Puts weights that a training is to begin with into a network: its own kind's, or those of its first stage alone.
+
+    A network that has a ``first_stage`` takes a file of that too, and leaves its other parts as they are.
+
+    Raises:
+        CheckpointError: as :func:`load_weights`.
+    """
+    make = getattr(network, "first_stage", None)
+    stored: Mapping[str, Any] = read_weights(path)[1].get("model") or {}
+    first = None if make is None else make()
+    if first is None or stored.get("type") != _name_of(type(first)):
+        load_weights(network, path, facts)
+        return
+    shared = {name for name, _ in first.named_children()}
+    model = {key: value for key, value in facts["model"].items() if key in shared}
+    options = {key: value for key, value in stored.items() if key not in shared}
+    load_weights(first, path, {**facts, "model": {**options, **model}})
+
+
+def _name_of(kind: type) -> str:
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
 def check_facts(stored: Mapping[str, Any], wanted: Mapping[str, Any], source: str) -> None:
     """Compares what a file says of its network and input with a configuration.
 

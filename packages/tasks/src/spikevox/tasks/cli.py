@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from spikevox.encoding.errors import SpikevoxError
-from spikevox.tasks.commands import convert, data, energy, network, view
+from spikevox.tasks.commands import convert, data, energy, export, network, view
 from spikevox.tasks.commands.command import add_verb, load
 
 _OPENCV = "pip uninstall -y opencv-python; pip install opencv-python-headless"
@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     network.add_verbs(verbs)
-    for group in (view, energy, convert):
+    for group in (view, energy, convert, export):
         group.add_verbs(verbs)
     add_verb(verbs, "config", _config, "print all that an experiment would run", config=True)
     data.add_verbs(verbs)

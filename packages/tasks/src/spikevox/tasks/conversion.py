@@ -34,8 +34,8 @@ CONTAINERS = {"pointcept": "state_dict", "openpcdet": "model_state"}
 _PREFIXES = {"pointcept": "backbone.", "openpcdet": ""}
 
 
-# Backbones that are taken out of a file of a whole detector.
-_ALONE = ("voxel8x", "voxelnext")
+# Backbones that are taken out of a file of a whole detector, and those detectors.
+_ALONE = {"voxel8x": ("single_stage", "voxel_rcnn"), "voxelnext": ("voxelnext_detector",)}
 
 
 class _Ignored:
@@ -90,8 +90,9 @@ def import_weights(
         path: a file of Pointcept (``state_dict``) or OpenPCDet (``model_state``), written by ``torch.save``.
         target: ``.safetensors``.
         framework: ``"pointcept"``, ``"openpcdet"`` or ``"auto"``.
-        network: ``"classifier"``, ``"segmenter"``, ``"single_stage"``, ``"voxel_rcnn"``; ``"voxel8x"`` or ``"voxelnext"``, the 3D
-            backbone of a detector, whose other parts are left out; or ``"auto"``, which leaves nothing out.
+        network: ``"classifier"``, ``"segmenter"``, ``"single_stage"``, ``"voxel_rcnn"``, ``"voxelnext_detector"``; ``"voxel8x"``
+            or ``"voxelnext"``, the 3D backbone of a detector, whose other parts are left out; or ``"auto"``, which leaves
+            nothing out.
         config: experiment that the weights are for: its model, voxels and classes stand in the file, and its data has
             to be there. By default those of the published training.
         spconv: 1 or 2; by default what the shapes tell.
@@ -128,7 +129,7 @@ def export_weights(
     """Weights of ours as a file that the published code loads.
 
     Args:
-        path: weights or checkpoint of a Classifier, a Segmenter, a detector of KITTI, or a Voxel8x or VoxelNeXtBackbone.
+        path: weights or checkpoint of a Classifier, a Segmenter, a detector, or a Voxel8x or VoxelNeXtBackbone.
         target: the file.
         framework: ``"pointcept"`` or ``"openpcdet"``.
         spconv: 1 or 2; by default what the weights came from, 2 where they were trained here.
@@ -207,7 +208,7 @@ def _check_tensors(tensors: Any, path: str) -> None:
 
 def _recognised(file: PublishedFile, network: str, path: str | Path) -> Recognised:
     found = _named(path, lambda: recognise(file.tensors))
-    if network == "voxel8x" and found.name in ("single_stage", "voxel_rcnn"):
+    if found.name in _ALONE.get(network, ()):
         found = found._replace(name=network, num_classes=None)
     if network not in ("auto", found.name):
         raise ConversionError(f"{path} holds a {found.name}, not a {network}.")
@@ -222,12 +223,18 @@ def _named(path: str | Path, convert: Callable[[], Any]) -> Any:
         return convert()
     except ConversionError as error:
         report = error.report
-        heads = report is not None and report.framework == "openpcdet" and report.unexpected
-        backbone = "voxelnext" if report is not None and report.network == "voxelnext" else "voxel8x"
-        advice = (
-            f"\nThese are no heads known here: --network {backbone} converts the 3D backbone alone." if heads else ""
-        )
-        raise ConversionError(f"{path}: {error}{advice}", report) from error
+        raise ConversionError(f"{path}: {error}{_advice(report)}", report) from error
+
+
+def _advice(report: ConversionReport | None) -> str:
+    """Where only the parts of a detector behind its 3D backbone do not fit."""
+    if report is None or report.framework != "openpcdet":
+        return ""
+    faults = [*report.missing, *report.unexpected, *report.shapes, *report.not_finite]
+    if not faults or any(fault.startswith("backbone_3d.") for fault in faults):
+        return ""
+    backbone = "voxelnext" if report.network.startswith("voxelnext") else "voxel8x"
+    return f"\nThese are no heads known here: --network {backbone} converts the 3D backbone alone."
 
 
 def _experiment(found: Recognised, config: str | Path | None) -> tuple[dict[str, Any], list[str]]:

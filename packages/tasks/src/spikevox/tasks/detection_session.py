@@ -21,6 +21,7 @@ from spikevox.tasks.detection.inference import BoxPredictor
 from spikevox.tasks.detection.kitti_ap import KittiResult
 from spikevox.tasks.detection.nuscenes_nds import NuScenesResult
 from spikevox.tasks.detection.scoring import DetectionScorer, check_votes, kitti_rows, result_figures
+from spikevox.tasks.errors import ConfigError
 from spikevox.tasks.session import (
     check_samples,
     extra_columns,
@@ -209,3 +210,27 @@ def baseline(config: Mapping[str, Any], *, trees: int = 500) -> BoxBaseline:
     """
     test = build(test_options(config))
     return box_baseline(build(config["train_dataloader"]["dataset"]), test)
+
+
+def save_objects(config: Mapping[str, Any], out: str | Path) -> dict[str, int]:
+    """Writes the objects of an experiment's training frames as :class:`~spikevox.tasks.datasets.ObjectBank` keeps them.
+
+    Args:
+        config: experiment; where it pastes objects, those are of no matter here.
+        out: file to write, ``.npz``.
+
+    Returns:
+        Number of objects of each class.
+
+    Raises:
+        ConfigError: an experiment that learns no boxes, or a file of another ending.
+    """
+    options = {key: value for key, value in config["train_dataloader"]["dataset"].items() if key != "paste"}
+    if Path(out).suffix != ".npz":
+        raise ConfigError(f"{out}: objects are written as .npz.")
+    dataset = build(options)
+    if not isinstance(dataset, DetectionDataset):
+        raise ConfigError("this experiment learns no boxes: there are no objects to cut out.")
+    bank = dataset.cut_objects()
+    bank.save(out)
+    return {name: len(bank.of_class(name)) for name in dataset.class_names}

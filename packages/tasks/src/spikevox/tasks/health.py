@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from spikevox.encoding.errors import SpikevoxError
 from spikevox.layers import reset_states
-from spikevox.layers.monitor import FiringMonitor
+from spikevox.layers.monitor import FiringMonitor, HealthMonitor, Thresholds
 from spikevox.layers.sparse_tensor import SparseTensor
-from spikevox.tasks.hooks import TrainingLog
+from spikevox.tasks.hooks import LOGGER, TrainingLog
 
 
 class TrainingError(SpikevoxError, ArithmeticError):
@@ -76,6 +76,78 @@ class NeuronHealth(Hook):
             scalars |= {f"{prefix}{key}/{name}": value for key, value in firing._asdict().items()}
         self._log.add_scalars(scalars, step)
         self._log.firing_rate = monitor.firing_rate
+
+
+class HealthWatch(Hook):
+    """Tells of neurons that are ill: dead, saturated, silent or bursting channels, unused levels, membranes, gradients, drift.
+
+    Some training steps and the first batches of each validation are looked at. After a validation, or at the end of a training
+    without one, each kind of illness is one line of warning, and all findings are one line of ``log.jsonl``.
+
+    Args:
+        log: the hook that writes.
+        interval: steps between two training batches that are looked at.
+        batches: of a validation that are looked at.
+        thresholds: what counts as ill.
+    """
+
+    def __init__(
+        self, log: TrainingLog, interval: int = 50, batches: int = 8, thresholds: Thresholds | None = None
+    ) -> None:
+        self._log = log
+        self.interval = interval
+        self.batches = batches
+        self.thresholds = thresholds
+        self._monitor: HealthMonitor | None = None
+        self._looking = ExitStack()
+
+    def _look(self, runner: Any) -> None:
+        if self._monitor is None:
+            self._monitor = HealthMonitor(runner.network, self.thresholds)
+        self._looking.enter_context(self._monitor)
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Looks at this step, where its turn has come."""
+        if (runner.iter + 1) % self.interval == 0:
+            self._look(runner)
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Tensor] | None = None
+    ) -> None:
+        """Looks away."""
+        self._looking.close()
+
+    def before_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Looks at the first batches."""
+        if batch_idx < self.batches:
+            self._look(runner)
+
+    def after_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Looks away."""
+        self._looking.close()
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """Tells what was found."""
+        self._tell(runner.iter)
+
+    def after_train(self, runner: Any) -> None:
+        """Tells what was found since the last validation."""
+        self._tell(runner.iter)
+
+    def _tell(self, step: int) -> None:
+        findings = [] if self._monitor is None else self._monitor.findings()
+        self._monitor = None
+        if findings:
+            told = [vars(finding) | {"value": _finite_or_none(finding.value)} for finding in findings]
+            self._log.add_record({"step": step, "findings": told})
+        for kind in dict.fromkeys(finding.kind for finding in findings):
+            alike = [finding for finding in findings if finding.kind == kind]
+            others = "" if len(alike) == 1 else f" ({len(alike) - 1} more layers alike, see log.jsonl)"
+            LOGGER.warning("neurons, %s: %s%s", kind, alike[0], others)
+
+
+def _finite_or_none(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 class FiniteCheck(Hook):

@@ -132,6 +132,11 @@ class TrainingLog(Hook):
             figure.set_dpi(50)
             self._writer.add_figure(name, figure, step)
 
+    def add_record(self, record: dict[str, Any]) -> None:
+        """A line for ``log.jsonl``, from another hook; it has a ``step``."""
+        if self._writer is not None:
+            self._write(record)
+
     def _write(self, record: dict[str, Any]) -> None:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")

@@ -16,7 +16,7 @@ from spikevox.tasks.build import build
 from spikevox.tasks.checkpoint import check_facts, load_strictly, neuron_facts, read_weights
 from spikevox.tasks.classification import Classifier
 from spikevox.tasks.datasets.base import PointPipeline
-from spikevox.tasks.detection import BoxPredictor, SingleStageDetector, VoxelNeXt
+from spikevox.tasks.detection import BoxPredictor, Detector
 from spikevox.tasks.errors import CheckpointError
 from spikevox.tasks.segmentation import PointSegmenter, Segmenter
 
@@ -24,8 +24,7 @@ _NEEDED = ("model", "voxels", "class_names")
 _KINDS: dict[type[torch.nn.Module], tuple[str, str]] = {
     Classifier: ("classifies whole clouds", "load_predictor"),
     Segmenter: ("labels points", "load_segmenter"),
-    SingleStageDetector: ("finds boxes", "load_detector"),
-    VoxelNeXt: ("finds boxes", "load_detector"),
+    Detector: ("finds boxes", "load_detector"),
 }
 
 

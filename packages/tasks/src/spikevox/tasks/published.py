@@ -10,7 +10,16 @@ from spikevox.tasks.classification import Classifier
 from spikevox.tasks.datasets import semantickitti_label
 from spikevox.tasks.datasets.base import PointPipeline
 from spikevox.tasks.datasets.modelnet40 import COLUMNS
-from spikevox.tasks.detection import KITTI_CAR, AnchorHead, RoiHead, SingleStageDetector, TwoStageDetector
+from spikevox.tasks.detection import (
+    KITTI_CAR,
+    NUSCENES_GROUPS,
+    AnchorHead,
+    CentreHead,
+    RoiHead,
+    SingleStageDetector,
+    TwoStageDetector,
+    VoxelNeXt,
+)
 from spikevox.tasks.errors import ConfigError
 from spikevox.tasks.segmentation import Segmenter
 from spikevox.tasks.transforms import NormaliseSphere
@@ -29,6 +38,7 @@ KINDS: dict[type[nn.Module], str] = {
     SingleStageDetector: "single_stage",
     TwoStageDetector: "voxel_rcnn",
     VoxelNeXtBackbone: "voxelnext",
+    VoxelNeXt: "voxelnext_detector",
 }
 _LIDAR = ("x", "y", "z", "intensity")
 KITTI_SITES, NUSCENES_SITES = (1408, 1600, 41), (1440, 1440, 41)
@@ -111,6 +121,9 @@ EXPERIMENTS = {
 }
 for _detector in ("single_stage", "voxel_rcnn"):
     EXPERIMENTS[_detector] = EXPERIMENTS["voxel8x"]._replace(class_names=("Car",))
+EXPERIMENTS["voxelnext_detector"] = EXPERIMENTS["voxelnext"]._replace(
+    class_names=tuple(name for group in NUSCENES_GROUPS for name in group)
+)
 
 
 def published_model(found: Recognised) -> dict[str, Any]:
@@ -119,6 +132,8 @@ def published_model(found: Recognised) -> dict[str, Any]:
         return {"type": Voxel8x, "grid": KITTI_SITES, **found.options}
     if found.name == "voxelnext":
         return {"type": VoxelNeXtBackbone, "grid": NUSCENES_SITES, **found.options}
+    if found.name == "voxelnext_detector":
+        return _voxelnext_model(found)
     if found.name in ("single_stage", "voxel_rcnn"):
         return _detector_model(found)
     if found.name == "classifier":
@@ -149,6 +164,21 @@ def _detector_model(found: Recognised) -> dict[str, Any]:
         return model
     roi = {"type": RoiHead, "voxel_size": voxels["voxel_size"], "lower": voxels["lower"], "size": found.size}
     return {**model, "type": TwoStageDetector, "roi_head": roi}
+
+
+def _voxelnext_model(found: Recognised) -> dict[str, Any]:
+    voxels: dict[str, Any] = EXPERIMENTS[found.name].voxels["grid"]
+    stride = VoxelNeXtBackbone.stride
+    return {
+        "type": VoxelNeXt,
+        "backbone": {"type": VoxelNeXtBackbone, "grid": NUSCENES_SITES, **found.options},
+        "head": {
+            "type": CentreHead,
+            "groups": NUSCENES_GROUPS,
+            "lower": voxels["lower"][:2],
+            "cell": tuple(stride * side for side in voxels["voxel_size"][:2]),
+        },
+    }
 
 
 def published_input(found: Recognised) -> dict[str, Any]:

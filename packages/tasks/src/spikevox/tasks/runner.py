@@ -21,7 +21,7 @@ from spikevox.tasks.datasets.base import VoxelDataset
 from spikevox.tasks.datasets.segmentation import SegmentationDataset
 from spikevox.tasks.distillation import Distillation
 from spikevox.tasks.errors import ConfigError
-from spikevox.tasks.health import FiniteCheck, NeuronHealth, StateReset
+from spikevox.tasks.health import FiniteCheck, HealthWatch, NeuronHealth, StateReset
 from spikevox.tasks.hooks import LOGGER, ProgressBar, TrainingLog
 from spikevox.tasks.sampler import EpochBatchSampler
 from spikevox.tasks.segmentation.pictures import ValidationPictures
@@ -86,7 +86,7 @@ def build_runner(
         param_scheduler=[dict(s) for s in config.get("param_scheduler", [])],
         default_hooks={"timer": None, "logger": None, "checkpoint": None, "sampler_seed": None},
         custom_hooks=[
-            *(FiniteCheck(), StateReset(), NeuronHealth(log), log, progress),
+            *(FiniteCheck(), StateReset(), NeuronHealth(log), HealthWatch(log), log, progress),
             *_pictures(config, val, log),
             *custom_hooks,
         ],

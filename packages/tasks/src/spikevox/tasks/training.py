@@ -17,7 +17,7 @@ from mmengine.runner import EpochBasedTrainLoop
 from spikevox.tasks.checkpoint import (
     describe_network,
     load_checkpoint,
-    load_weights,
+    load_start,
     save_checkpoint,
     save_weights,
     versions,
@@ -121,10 +121,12 @@ class Runner(mmengine.runner.Runner):
     def start_from(self, weights: str | Path) -> None:
         """Lets a training begin with weights of the same network, input and classes; those it leaves name their SHA-256.
 
+        A detector of two stages may begin with weights of its first one.
+
         Raises:
             CheckpointError: they cannot be read, or belong to another network, input or classes.
         """
-        load_weights(self.network, weights, self.facts)
+        load_start(self.network, weights, self.facts)
         self.facts[INITIAL] = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
 
     def load_or_resume(self) -> None:

@@ -148,7 +148,8 @@ class VoxelNeXtBackbone(Backbone):
             self.parts.make_norm(channels),
             self.parts.make_neuron(),
             SubmanifoldConv3d(channels, channels, kernel_size=flat, bias=shape.bias),
-            self.parts.make_norm(channels),
+            # The published one has torch's default here, and 1e-3 before.
+            self.parts.make_norm(channels, eps=1e-5),
         )
 
     def forward(self, x: Any) -> SparseTensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from spikevox.layers.convert.kernel import kernel_from_spconv, kernel_to_spconv, spconv_shape
-from spikevox.layers.convert.published import KERNELS, ONES, PLANES, PUBLISHED, Entry, Published
+from spikevox.layers.convert.published import KERNELS, ONES, PLANES, POINTWISE, PUBLISHED, Entry, Published
 from spikevox.layers.convert.report import ConversionError, ConversionReport
 from spikevox.layers.errors import LayerError
 
@@ -143,7 +143,7 @@ def _shape(entry: Entry, there: str, own: Tensor, spconv: int, published: Publis
         return tuple(own.shape)
     if entry.kind not in KERNELS:
         return tuple(own.shape) + (1,) * ONES.get(entry.kind, 0)
-    in_channels, out_channels = reversed(own.shape) if entry.kind == "pointwise" else own.shape[-2:]
+    in_channels, out_channels = reversed(own.shape) if entry.kind in POINTWISE else own.shape[-2:]
     shape = spconv_shape(entry.kernel_size, in_channels, out_channels, spconv=spconv, axes=published.axes)
     if entry.kind not in PLANES:
         return shape
@@ -182,7 +182,7 @@ def _to_ours(entry: Entry, there: str, tensor: Tensor, spconv: int, published: P
     if entry.kind in PLANES:
         tensor = tensor.unsqueeze(_height(spconv, published))
     kernel = kernel_from_spconv(tensor, spconv=spconv, axes=published.axes)
-    return kernel[0].T.contiguous() if entry.kind == "pointwise" else kernel
+    return kernel[0].T.contiguous() if entry.kind in POINTWISE else kernel
 
 
 def _to_theirs(entry: Entry, there: str, tensor: Tensor, spconv: int, published: Published) -> Tensor:
@@ -190,6 +190,6 @@ def _to_theirs(entry: Entry, there: str, tensor: Tensor, spconv: int, published:
         return tensor.clone()
     if entry.kind not in KERNELS:
         return tensor.reshape(*tensor.shape, *[1] * ONES.get(entry.kind, 0)).clone()
-    kernel = tensor.T[None] if entry.kind == "pointwise" else tensor
+    kernel = tensor.T[None] if entry.kind in POINTWISE else tensor
     result = kernel_to_spconv(kernel, entry.kernel_size, spconv=spconv, axes=published.axes)
     return result.squeeze(_height(spconv, published)) if entry.kind in PLANES else result

@@ -12,7 +12,17 @@ from spikevox.layers.backends.geometry import Triple
 from spikevox.layers.convert.kernel import Axes
 
 Kind = Literal[
-    "convolution", "biased", "plane", "biased plane", "pointwise", "norm", "linear", "unbiased", "line", "square"
+    "convolution",
+    "biased",
+    "plane",
+    "biased plane",
+    "pointwise",
+    "pointwise plane",
+    "norm",
+    "linear",
+    "unbiased",
+    "line",
+    "square",
 ]
 _TENSORS: dict[Kind, tuple[str, ...]] = {
     "convolution": ("weight",),
@@ -20,15 +30,17 @@ _TENSORS: dict[Kind, tuple[str, ...]] = {
     "plane": ("weight",),
     "biased plane": ("weight", "bias"),
     "pointwise": ("weight", "bias"),
+    "pointwise plane": ("weight", "bias"),
     "norm": ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"),
     "linear": ("weight", "bias"),
     "unbiased": ("weight",),
     "line": ("weight",),
     "square": ("weight",),
 }
-# Kernels of spconv, and those of them that lie on a plane: there they have no third side.
-KERNELS: tuple[Kind, ...] = ("convolution", "biased", "plane", "biased plane", "pointwise")
-PLANES: tuple[Kind, ...] = ("plane", "biased plane")
+# Kernels of spconv, those of them that lie on a plane, where there they have no third side, and those that a Linear is here.
+KERNELS: tuple[Kind, ...] = ("convolution", "biased", "plane", "biased plane", "pointwise", "pointwise plane")
+PLANES: tuple[Kind, ...] = ("plane", "biased plane", "pointwise plane")
+POINTWISE: tuple[Kind, ...] = ("pointwise", "pointwise plane")
 # Axes of length 1 that a layer of torch has there and our Linear does not.
 ONES: dict[Kind, int] = {"line": 1, "square": 2}
 
@@ -39,9 +51,9 @@ class Entry(NamedTuple):
     Attributes:
         published: its name there.
         ours: its name here.
-        kind: of both. ``"pointwise"`` is a 1x1x1 convolution with bias there and a Linear here, ``"line"`` and ``"square"`` are
-            convolutions of torch over one and two axes of length 1, ``"linear"`` and ``"unbiased"`` stand for all whose tensors
-            are the same on both sides.
+        kind: of both. ``"pointwise"`` is a 1x1x1 convolution with bias there and a Linear here, ``"pointwise plane"`` a 1x1
+            one, ``"line"`` and ``"square"`` are convolutions of torch over one and two axes of length 1, ``"linear"`` and
+            ``"unbiased"`` stand for all whose tensors are the same on both sides.
         kernel_size: (x, y, z) of a convolution.
     """
 
@@ -143,9 +155,7 @@ def _voxel8x(names: Collection[str]) -> Iterator[Entry]:
 
 def _detector(names: Collection[str]) -> Iterator[Entry]:
     """Voxel R-CNN, with or without its second stage."""
-    inner = {name.removeprefix("backbone.") for name in names if name.startswith("backbone.")}
-    for entry in _voxel8x(inner):
-        yield entry._replace(published=f"backbone_3d.{entry.published}", ours=f"backbone.{entry.ours}")
+    yield from _inside_detector(_voxel8x, names)
     for block, part in enumerate(("fine", "coarse")):
         for unit in range(_count(names, f"bev.{part}")):
             # There a place of nothing but zeros is first, then neuron, convolution, normalisation.
@@ -157,6 +167,12 @@ def _detector(names: Collection[str]) -> Iterator[Entry]:
         yield Entry(f"dense_head.{there}", f"head.{here}", "linear")
     if any(name.startswith("roi_head.") for name in names):
         yield from _roi_head(names)
+
+
+def _inside_detector(backbone: Callable[[Collection[str]], Iterator[Entry]], names: Collection[str]) -> Iterator[Entry]:
+    """The 3D backbone of a detector."""
+    for entry in backbone({name.removeprefix("backbone.") for name in names if name.startswith("backbone.")}):
+        yield entry._replace(published=f"backbone_3d.{entry.published}", ours=f"backbone.{entry.ours}")
 
 
 def _roi_head(names: Collection[str]) -> Iterator[Entry]:
@@ -195,6 +211,17 @@ def _residual(published: str, ours: str, kind: Kind) -> Iterator[Entry]:
         yield Entry(f"{published}.bn{number}", f"{ours}.layers.{3 * number - 1}", "norm")
 
 
+def _voxelnext_detector(names: Collection[str]) -> Iterator[Entry]:
+    """VoxelNeXt with its heads."""
+    yield from _inside_detector(_voxelnext, names)
+    for group in range(_count(names, "head.branches")):
+        home = f"head.branches.{group}"
+        for branch in dict.fromkeys(n[len(home) + 1 :].split(".")[0] for n in names if n.startswith(f"{home}.")):
+            there, here = f"dense_head.heads_list.{group}.{branch}", f"{home}.{branch}"
+            yield from _unit(f"{there}.0", 1, here, 1, "pointwise plane", (1, 1, 1))
+            yield Entry(f"{there}.1", f"{here}.3", "pointwise plane")
+
+
 PUBLISHED = {
     "classifier": Published("pointcept", "state_dict", "xyz", "", _classifier),
     "segmenter": Published("pointcept", "state_dict", "xyz", "", _segmenter),
@@ -202,4 +229,5 @@ PUBLISHED = {
     "single_stage": Published("openpcdet", "model_state", "zyx", "", _detector),
     "voxel_rcnn": Published("openpcdet", "model_state", "zyx", "", _detector),
     "voxelnext": Published("openpcdet", "model_state", "zyx", "backbone_3d.", _voxelnext),
+    "voxelnext_detector": Published("openpcdet", "model_state", "zyx", "", _voxelnext_detector),
 }

@@ -13,6 +13,7 @@ from spikevox.layers.backbones.voxelnext import VOXELNEXT_SIZES
 from spikevox.layers.convert.published import PUBLISHED
 from spikevox.layers.convert.report import ConversionError
 
+_HEADS = "dense_head.heads_list"
 # A name that only one family of networks has, and what it is. In order: the first that is met counts.
 _FAMILIES = (
     (r"(^|\.)dec\.\d+\.fuse\.1\.", "segmenter", ""),
@@ -88,7 +89,7 @@ def recognise(tensors: Mapping[str, Tensor]) -> Recognised:
             f"this is {other}. Networks that can be converted: {', '.join(PUBLISHED)} (first names: "
             f"{', '.join(sorted(tensors)[:3])})."
         )
-    parts = _whole(tensors) if name == "voxel8x" else name
+    parts = _whole(name, tensors)
     stem = "stem" if name in ("classifier", "segmenter") else "backbone_3d.conv_input"
     try:
         width = len(tensors[f"{stem}.1.weight"])
@@ -102,17 +103,24 @@ def recognise(tensors: Mapping[str, Tensor]) -> Recognised:
     return Recognised(parts, size, in_channels, classes)
 
 
-def _whole(names: Collection[str]) -> str:
-    """Which of a detector's parts there are beside its 3D backbone."""
+def _whole(name: str, names: Collection[str]) -> str:
+    """The network, with those of a detector's parts that there are beside its 3D backbone."""
+    if name == "voxelnext" and any(n.startswith(f"{_HEADS}.") for n in names):
+        return "voxelnext_detector"
+    if name != "voxel8x":
+        return name
     if not any(name.startswith("backbone_2d.blocks.") for name in names):
         return "voxel8x"
     return "voxel_rcnn" if any(n.startswith("roi_head.roi_grid_pool_layers.") for n in names) else "single_stage"
 
 
 def _classes(name: str, tensors: Mapping[str, Tensor]) -> int | None:
-    """Classes of its head; of a detector's, one for two headings and two halves of the circle."""
+    """Classes of its head; of one with anchors, one for two headings and two halves of the circle."""
     if name in ("classifier", "segmenter"):
         return len(tensors["final.bias"])
+    if name == "voxelnext_detector":
+        groups = _numbered(tensors, rf"{re.escape(_HEADS)}\.(\d+)\.")
+        return sum(len(tensors[f"{_HEADS}.{group}.hm.1.bias"]) for group in range(groups))
     return len(tensors["dense_head.conv_dir_cls.bias"]) // 4 if name in ("single_stage", "voxel_rcnn") else None
 
 

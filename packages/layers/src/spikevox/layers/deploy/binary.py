@@ -73,7 +73,8 @@ class VirtualStepNeuron(ILIF):
         steps = self._time_steps(x, features)
         fired = self._fire(x, features.unsqueeze(0) if steps is None else features)
         fired = fired.squeeze(0) if steps is None else fired.movedim(1, 0)
-        return with_features(x, BinarySpikes(fired.unbind(0)))
+        # Laid out in memory as the membrane is: dense layers and normalisations choose the order of their sums by that.
+        return with_features(x, BinarySpikes([torch.empty_like(features).copy_(step) for step in fired.unbind(0)]))
 
 
 class OnEachStep(nn.Module):
@@ -103,7 +104,7 @@ class OnEachStep(nn.Module):
         steps = [features_of(result) for result in results]
         if isinstance(self.layer, _LARGEST):
             return with_features(results[0], BinarySpikes(steps))
-        # One after another, which keeps the layout in memory that dense layers choose their order of sums by.
+        # One after another, which keeps the layout.
         total = reduce(torch.add, steps)
         if bias is not None:
             beside = 0 if not isinstance(self.layer, _DENSE) else len(self.layer.kernel_size)

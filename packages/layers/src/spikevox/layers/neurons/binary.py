@@ -70,9 +70,13 @@ class LIF(Neuron):
         """Share of the membrane that is left after a step."""
         return self.decay
 
+    def charge(self, x: Tensor, state: State | None) -> Tensor:
+        """Membrane from which a step fires."""
+        return x if state is None else self.leak() * state[0] + x
+
     def step(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Charges, fires, resets; the state is the membrane after the reset."""
-        membrane = x if state is None else self.leak() * state[0] + x
+        membrane = self.charge(x, state)
         spikes = heaviside(membrane - self.threshold, self.surrogate, self.sharpness)
         return spikes, (reset_membrane(membrane, spikes, self.threshold, self.reset),)
 
@@ -139,7 +143,7 @@ class AdaptiveLIF(LIF):
 
     def step(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
         """The state is the membrane and the rise of the threshold, in spikes."""
-        membrane, rise = (x, torch.zeros_like(x)) if state is None else (self.leak() * state[0] + x, state[1])
+        membrane, rise = self.charge(x, state), torch.zeros_like(x) if state is None else state[1]
         threshold = self.threshold + self.adaptation * rise
         spikes = heaviside(membrane - threshold, self.surrogate, self.sharpness)
         after = reset_membrane(membrane, spikes, threshold, self.reset)

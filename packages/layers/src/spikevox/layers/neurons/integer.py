@@ -72,9 +72,13 @@ class ILIF(Neuron):
         self.levels = levels
         self.decay = decay
 
+    def charge(self, x: Tensor, state: State | None) -> Tensor:
+        """Membrane from which a step fires."""
+        return x if state is None else state[0] + x
+
     def step(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Fires after charging; the state is what the next step starts from, ``decay (U - S)``."""
-        membrane = x if state is None else state[0] + x
+        membrane = self.charge(x, state)
         spikes = integer_spike(membrane, self.levels)
         return spikes, (self.decay * (membrane - spikes.detach()),)
 

@@ -18,7 +18,16 @@ def add_verbs(verbs: Any) -> None:
     )
     convert.add_argument(
         "--network",
-        choices=["auto", "classifier", "segmenter", "voxel8x", "single_stage", "voxel_rcnn", "voxelnext"],
+        choices=[
+            "auto",
+            "classifier",
+            "segmenter",
+            "voxel8x",
+            "single_stage",
+            "voxel_rcnn",
+            "voxelnext",
+            "voxelnext_detector",
+        ],
         default="auto",
         help="voxel8x, voxelnext: the 3D backbone of a detector alone, without its heads",
     )

@@ -1,10 +1,10 @@
-"""Verbs of ``data``: check, prepare, make."""
+"""Verbs of ``data``: check, prepare, objects, make."""
 
 import argparse
 from typing import Any
 
 from spikevox.encoding.errors import SpikevoxError
-from spikevox.tasks.commands.command import add_verb
+from spikevox.tasks.commands.command import add_verb, load
 
 
 def add_verbs(verbs: Any) -> None:
@@ -19,6 +19,9 @@ def add_verbs(verbs: Any) -> None:
     prepare.add_argument("out", help="folder for train.npz and test.npz")
     prepare.add_argument("--points", type=int, default=1024, help="points a shape, 1024 by default")
     prepare.add_argument("--seed", type=int, default=0, help="of the points drawn from the meshes, 0 by default")
+    text = "cut the objects out of a detector's training frames: a file to paste from"
+    objects = add_verb(actions, "objects", _save_objects, text, config=True)
+    objects.add_argument("out", help=".npz, for paste=dict(bank=...)")
     make = add_verb(actions, "make", _make_data, "make a folder of generated scenes in the layout of a data set")
     make.add_argument("kind", choices=["street"], help="street: streets with traffic, seen by a spinning LiDAR")
     make.add_argument("out", help="folder that is not there yet, or empty")
@@ -59,6 +62,14 @@ def _prepare_data(options: argparse.Namespace) -> None:
     print(
         f"{done.folder}: {done.counts['train']} training and {done.counts['test']} test shapes of {len(done.classes)} classes"
     )
+
+
+def _save_objects(options: argparse.Namespace) -> None:
+    from spikevox.tasks.detection_session import save_objects
+
+    for name, count in save_objects(load(options), options.out).items():
+        print(f"{name}: {count} objects")
+    print(f"written: {options.out}")
 
 
 def _make_data(options: argparse.Namespace) -> None:

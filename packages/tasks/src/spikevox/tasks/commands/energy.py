@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from spikevox.tasks.commands.command import add_verb, load, positive
+from spikevox.tasks.commands.command import add_verb, load, positive, show_page
 
 
 def add_verbs(verbs: Any) -> None:
@@ -15,6 +15,7 @@ def add_verbs(verbs: Any) -> None:
     energy.add_argument("--relu", metavar="WEIGHTS", help="of the same network trained with ReLU; else a rough guess")
     energy.add_argument("--table", default="horowitz_45nm", help="constants: horowitz_45nm, jouppi_7nm or a .toml file")
     energy.add_argument("--out", metavar="DIR", help="folder for energy.json, .csv, .png, .md and tensorboard")
+    energy.add_argument("--html", metavar="FILE", help="a page to look at where the first samples cost what, in 3D")
     energy.add_argument("--card", metavar="FILE", help="model card whose section of energy is written")
     energy.add_argument("--card-name", metavar="NAME", help="of the section, by default that of the weights")
 
@@ -24,10 +25,11 @@ def _energy(options: argparse.Namespace) -> None:
 
     from spikevox.tasks.energy import energy_card, energy_text, measure_energy, write_card, write_energy
 
+    config = load(options)
     with Progress(transient=True) as bar:
         task = bar.add_task("samples")
         report = measure_energy(
-            load(options),
+            config,
             options.weights,
             samples=options.samples,
             relu=options.relu,
@@ -40,3 +42,8 @@ def _energy(options: argparse.Namespace) -> None:
     if options.card:
         write_card(options.card, options.card_name or Path(options.weights).stem, energy_card(report))
         print(f"written: {options.card}")
+    if options.html:
+        from spikevox.tasks.energy import site_energy_scenes
+
+        most = min(options.samples, 4)
+        show_page(options.html, site_energy_scenes(config, options.weights, most=most, table=options.table))

@@ -6,6 +6,7 @@ from spikevox.encoding.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from spikevox.tasks.datasets.aligned import AlignedFrames
+    from spikevox.tasks.datasets.balance import balanced_rows
     from spikevox.tasks.datasets.base import PointDataset, PointPipeline, VoxelDataset
     from spikevox.tasks.datasets.box_file import read_boxes, write_boxes
     from spikevox.tasks.datasets.box_labels import BoxLabels
@@ -61,6 +62,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "aligned": ("AlignedFrames",),
+        "balance": ("balanced_rows",),
         "base": ("PointDataset", "PointPipeline", "VoxelDataset"),
         "box_file": ("read_boxes", "write_boxes"),
         "box_labels": ("BoxLabels",),

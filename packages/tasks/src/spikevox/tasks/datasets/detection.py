@@ -11,6 +11,7 @@ from torch import Tensor
 from spikevox.encoding import Voxels, collate
 from spikevox.encoding.report import VoxelReport
 from spikevox.tasks.build import build
+from spikevox.tasks.datasets.balance import balanced_rows
 from spikevox.tasks.datasets.base import VoxelDataset
 from spikevox.tasks.datasets.frame import Boxes, LidarFrame
 from spikevox.tasks.datasets.object_bank import ObjectBank
@@ -92,6 +93,8 @@ class DetectionDataset(VoxelDataset):
         least_points: boxes with fewer points are left out: nobody could find them.
         min_overlap: class to the overlap that a found box must exceed to count, seen from above and in space; 0.7 for a
             class called car, 0.5 for others by default.
+        balanced: for training: whether frames are drawn anew, with repetition, so that each class is the reason for equally many,
+            see :func:`~spikevox.tasks.datasets.balanced_rows`; the same in every run.
         paste: for training: a :class:`PasteObjects`, or its arguments as a dict; objects are pasted before all transforms.
         **options: see :class:`VoxelDataset`; ``columns`` are chosen from the frame's by name, and the grid needs a range.
             Transforms must keep boxes: turns, mirrors, shifts, equal scales, and those that leave coordinates or add noise.
@@ -120,6 +123,7 @@ class DetectionDataset(VoxelDataset):
         indices: Sequence[int] | None = None,
         least_points: int = 1,
         min_overlap: Mapping[str, float] | None = None,
+        balanced: bool = False,
         paste: PasteObjects | Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
@@ -137,6 +141,10 @@ class DetectionDataset(VoxelDataset):
             if not transform.keeps_boxes():
                 raise ConfigError(f"boxes cannot go along with {transform}: leave it out.")
         self.indices = chosen_frames(self.frames, indices)
+        if balanced:
+            held = [self._classes_of(index) for index in self.indices]
+            rows = balanced_rows(held, self.class_names, np.random.default_rng(0))
+            self.indices = [self.indices[row] for row in rows]
         self.paste = PasteObjects(**paste) if isinstance(paste, Mapping) else paste
         self._bank: ObjectBank | None = None
         strange = sorted(set(() if self.paste is None else self.paste.counts) - set(self.class_names))
@@ -181,7 +189,7 @@ class DetectionDataset(VoxelDataset):
         """
         if self._bank is None:
             path, columns = None if self.paste is None else self.paste.bank, self.pipeline.columns
-            bank = ObjectBank.gather(self._objects(), columns) if path is None else ObjectBank.load(path)
+            bank = self.cut_objects() if path is None else ObjectBank.load(path)
             if bank.columns != columns:
                 raise ConfigError(
                     f"objects to paste have the columns {', '.join(bank.columns)}, points {', '.join(columns)}."
@@ -189,9 +197,20 @@ class DetectionDataset(VoxelDataset):
             self._bank = bank
         return self._bank
 
+    def cut_objects(self) -> ObjectBank:
+        """Objects of all frames, with the points that they hold, to paste into others."""
+        return ObjectBank.gather(self._objects(), self.pipeline.columns)
+
+    def _classes_of(self, index: int) -> set[str]:
+        """Classes that occur in a frame of the reader; without its points where the reader tells names alone."""
+        tell = getattr(self.frames, "box_names", None)
+        boxes = None if tell else self.frames.frame(index).boxes
+        names = tell(index) if tell else () if boxes is None else boxes.names
+        return {self.class_of[name] for name in names if name in self.class_of}
+
     def _objects(self) -> Iterator[tuple[NDArray[np.floating], Boxes]]:
-        for index in range(len(self)):
-            frame = self.read(index)
+        for index in dict.fromkeys(self.indices):
+            frame = self.frames.frame(index)
             boxes = self.boxes(frame)
             if boxes is not None:
                 yield frame.table(self.pipeline.columns), self.visible(boxes, frame.points)

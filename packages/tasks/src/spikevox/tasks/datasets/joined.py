@@ -14,7 +14,7 @@ class JoinedFrames:
     """Frames of the first reader, then those of the next.
 
     Args:
-        readers: readers, or ``dict(type=..., ...)``, that number labels alike.
+        readers: readers, or ``dict(type=..., ...)``, that number labels alike, or have none.
         times: how often each reader's frames occur; once by default.
 
     Attributes:
@@ -23,19 +23,22 @@ class JoinedFrames:
         name: names of all readers.
 
     Raises:
-        ConfigError: no reader, readers with other labels than the first, or times that are not a number from 1 a reader.
+        ConfigError: no reader, readers that number labels in two ways, or times that are not a number from 1 a reader.
     """
 
     def __init__(self, readers: Sequence[FrameReader | dict[str, Any]], *, times: Sequence[int] | None = None) -> None:
         self.readers: list[FrameReader] = [build(reader) for reader in readers]
         if not self.readers:
             raise ConfigError("readers is empty: there is nothing to join.")
-        self.label_names = dict(self.readers[0].label_names)
-        for place, reader in enumerate(self.readers):
-            if dict(reader.label_names) != self.label_names:
+        # A reader of boxes alone has no numbers of labels.
+        numbering = [place for place, reader in enumerate(self.readers) if reader.label_names]
+        first = numbering[0] if numbering else 0
+        self.label_names = dict(self.readers[first].label_names)
+        for place in numbering:
+            if dict(self.readers[place].label_names) != self.label_names:
                 raise ConfigError(
-                    f"readers[{place}], {type(reader).__name__}, numbers labels otherwise than readers[0], "
-                    f"{type(self.readers[0]).__name__}."
+                    f"readers[{place}], {type(self.readers[place]).__name__}, numbers labels otherwise than "
+                    f"readers[{first}], {type(self.readers[first]).__name__}."
                 )
         self.name = " and ".join(dict.fromkeys(reader_name(reader) for reader in self.readers))
         times = [1] * len(self.readers) if times is None else times

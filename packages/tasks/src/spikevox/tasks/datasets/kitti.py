@@ -26,7 +26,7 @@ from spikevox.tasks.datasets.kitti_label import (
 )
 from spikevox.tasks.datasets.lidar_file import pick, read_text, strays
 from spikevox.tasks.datasets.points import read_points
-from spikevox.tasks.errors import DataFileError
+from spikevox.tasks.errors import ConfigError, DataFileError
 
 SPLITS = ("train", "val", "trainval", "test", "training", "testing")
 COLUMNS = ("x", "y", "z", "intensity")
@@ -41,6 +41,7 @@ class KittiObjects:
             ``"testing"`` are all scans of a folder.
         crop: keep only the points that the left colour camera sees.
         present_only: leave out listed frames whose scan is not there; ``absent`` names them. Otherwise they are an error.
+        names: of the frames to read, in this order; by default all of the split.
 
     Attributes:
         frames: names of the frames.
@@ -48,6 +49,7 @@ class KittiObjects:
 
     Raises:
         DataFileError: no folder, no list, or listed scans that are not there.
+        ConfigError: a name that the split does not have.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class KittiObjects:
         *,
         crop: bool = False,
         present_only: bool = False,
+        names: Sequence[str] | None = None,
     ) -> None:
         check_split(split, SPLITS)
         self.root = data_folder("kitti") if root is None else Path(root)
@@ -67,15 +70,20 @@ class KittiObjects:
         present = {path.stem for path in (self.folder / "velodyne").glob("*.bin")}
         if not present:
             raise DataFileError(f"{self.folder / 'velodyne'} holds no scans (*.bin).", self.folder)
-        names = self._listed(present)
-        self.absent = tuple(name for name in names if name not in present)
+        listed = self._listed(present)
+        if names is not None:
+            strange = sorted(set(names) - set(listed))
+            if strange:
+                raise ConfigError(f"split {split!r} of {self.root} has no frame {strange[0]!r}.")
+            listed = tuple(names)
+        self.absent = tuple(name for name in listed if name not in present)
         if self.absent and not present_only:
             raise DataFileError(
-                f"{self.folder}: {len(self.absent)} of {len(names)} frames of split {split!r} have no scan, first "
+                f"{self.folder}: {len(self.absent)} of {len(listed)} frames of split {split!r} have no scan, first "
                 f"{self.absent[0]}. Bring them back, or pass present_only=True to leave them out.",
                 self.folder / "velodyne" / f"{self.absent[0]}.bin",
             )
-        self.frames = tuple(name for name in names if name in present)
+        self.frames = tuple(name for name in listed if name in present)
 
     def _listed(self, present: set[str]) -> tuple[str, ...]:
         if self.split in ("training", "testing"):

@@ -134,6 +134,15 @@ class NuScenes:
             LidarFrame(np.concatenate(parts), columns, source, labels, None, boxes, pose, record["timestamp"] / 1e6)
         )
 
+    def box_names(self, index: int) -> tuple[str, ...]:
+        """Names of a frame's boxes, from the tables alone."""
+        return self._names(self._annotations.get(pick(index, self.frames), []))
+
+    def _names(self, tokens: Sequence[str]) -> tuple[str, ...]:
+        instances, table = self._tables["instance"], self._tables["sample_annotation"]
+        categories = [instances[table[token]["instance_token"]]["category_token"] for token in tokens]
+        return tuple(str(self._tables["category"][category]["name"]) for category in categories)
+
     def vehicle(self, index: int) -> NDArray[np.float64]:
         """(3,) the vehicle's place in the world, from which ranges are measured in evaluation."""
         record = self._scans[self._key[pick(index, self.frames)]]
@@ -177,14 +186,13 @@ class NuScenes:
         tokens = self._annotations.get(sample, [])
         motions = np.array([to_frame @ table.motion(token) for token in tokens]).reshape(-1, 4, 4)
         identities = tuple(str(table[token]["instance_token"]) for token in tokens)
-        categories = [self._tables["instance"][identity]["category_token"] for identity in identities]
         velocities = np.array([self._velocity(token) for token in tokens]).reshape(-1, 3) @ to_frame[:3, :3].T
         return Boxes(
             motions[:, :3, 3],
             # Theirs is width, length, height.
             np.array([table[token]["size"] for token in tokens], dtype=np.float64).reshape(-1, 3)[:, [1, 0, 2]],
             np.arctan2(motions[:, 1, 0], motions[:, 0, 0]),
-            tuple(str(self._tables["category"][category]["name"]) for category in categories),
+            self._names(tokens),
             identities,
             velocities[:, :2],
             attributes=None if self._attributes is None else tuple(self._attribute(table[token]) for token in tokens),

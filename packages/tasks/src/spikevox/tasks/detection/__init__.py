@@ -25,13 +25,14 @@ if TYPE_CHECKING:
         encode_centres,
         gaussian_radius,
     )
+    from spikevox.tasks.detection.detector import Detector
     from spikevox.tasks.detection.inference import BoxPredictor
     from spikevox.tasks.detection.kitti_ap import KittiResult, KittiRow, kitti_result
     from spikevox.tasks.detection.losses import AnchorOutput, LossWeights, anchor_losses, box_loss, focal_loss
     from spikevox.tasks.detection.metric import DetectionMetric, box_result
     from spikevox.tasks.detection.nuscenes_nds import NuScenesResult, NuScenesRow, nuscenes_result
     from spikevox.tasks.detection.roi_head import RoiHead, RoiOutput
-    from spikevox.tasks.detection.roi_loss import corner_loss, roi_losses
+    from spikevox.tasks.detection.roi_loss import RoiWeights, corner_loss, roi_losses
     from spikevox.tasks.detection.roi_targets import RoiSampling, RoiTargets, decode_rois, encode_rois, sample_rois
     from spikevox.tasks.detection.scoring import DetectionScorer
     from spikevox.tasks.detection.single_stage import SingleStageDetector
@@ -63,13 +64,14 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "encode_centres",
             "gaussian_radius",
         ),
+        "detector": ("Detector",),
         "inference": ("BoxPredictor",),
         "kitti_ap": ("KittiResult", "KittiRow", "kitti_result"),
         "losses": ("AnchorOutput", "LossWeights", "anchor_losses", "box_loss", "focal_loss"),
         "metric": ("DetectionMetric", "box_result"),
         "nuscenes_nds": ("NuScenesResult", "NuScenesRow", "nuscenes_result"),
         "roi_head": ("RoiHead", "RoiOutput"),
-        "roi_loss": ("corner_loss", "roi_losses"),
+        "roi_loss": ("RoiWeights", "corner_loss", "roi_losses"),
         "roi_targets": ("RoiSampling", "RoiTargets", "decode_rois", "encode_rois", "sample_rois"),
         "scoring": ("DetectionScorer",),
         "single_stage": ("SingleStageDetector",),

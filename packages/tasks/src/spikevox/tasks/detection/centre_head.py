@@ -98,7 +98,8 @@ class CentreHead(Backbone):
         return nn.Sequential(
             self.parts.make_neuron(),
             Linear(channels, channels),
-            self.parts.make_norm(channels),
+            # Torch's default, as published.
+            self.parts.make_norm(channels, eps=1e-5),
             Linear(channels, width),
         )
 

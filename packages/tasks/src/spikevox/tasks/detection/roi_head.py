@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from spikevox.layers import Linear
 from spikevox.layers.backbones import Backbone
-from spikevox.tasks.detection.voxel_pool import VoxelPool, roi_grid
+from spikevox.tasks.detection.voxel_pool import EPS, VoxelPool, roi_grid
 from spikevox.tasks.errors import ConfigError
 
 
@@ -104,7 +104,7 @@ class RoiHead(Backbone):
             layers += [
                 self.parts.make_neuron(),
                 Linear(width, channels, bias=False),
-                self.parts.make_norm(channels),
+                self.parts.make_norm(channels, eps=EPS),
                 *([nn.Dropout(self.dropout)] if position == 0 else []),
             ]
         return nn.Sequential(*layers)

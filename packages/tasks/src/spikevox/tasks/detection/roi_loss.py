@@ -1,6 +1,7 @@
 """Losses of a second stage: cross-entropy of scores, smooth L1 of deltas, distance of corners (Voxel R-CNN)."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -8,6 +9,14 @@ from torch.nn import functional
 
 from spikevox.tasks.detection.roi_head import RoiOutput
 from spikevox.tasks.detection.roi_targets import RoiTargets, decode_rois
+
+
+class RoiWeights(NamedTuple):
+    """Weights of the three losses; by default those of Voxel R-CNN."""
+
+    score: float = 1.0
+    box: float = 1.0
+    corner: float = 1.0
 
 
 def corners_of(boxes: Tensor) -> Tensor:
@@ -31,18 +40,22 @@ def corner_loss(boxes: Tensor, truth: Tensor) -> Tensor:
     return functional.smooth_l1_loss(distance, torch.zeros_like(distance), reduction="none").mean(dim=1)
 
 
-def roi_losses(output: RoiOutput, rois: Tensor, targets: Sequence[RoiTargets]) -> dict[str, Tensor]:
+def roi_losses(
+    output: RoiOutput, rois: Tensor, targets: Sequence[RoiTargets], weights: RoiWeights | None = None
+) -> dict[str, Tensor]:
     """Losses over the proposals of a batch.
 
     Args:
         output: of the head.
         rois: (R, 7) proposals, sample after sample.
         targets: of each sample.
+        weights: of the losses.
 
     Returns:
         ``roi_score_loss``, mean over all proposals; ``roi_box_loss`` and ``roi_corner_loss``, means over those that found an
         object.
     """
+    weights = weights or RoiWeights()
     device, dtype = output.scores.device, output.scores.dtype
     scores = torch.cat([target.scores for target in targets]).to(device, dtype)
     deltas = torch.cat([target.deltas for target in targets]).to(device, dtype)
@@ -52,7 +65,7 @@ def roi_losses(output: RoiOutput, rois: Tensor, targets: Sequence[RoiTargets]) -
     kept = rois[found].to(device, dtype)
     corners = corner_loss(decode_rois(output.deltas[found], kept), decode_rois(deltas[found], kept))
     return {
-        "roi_score_loss": functional.binary_cross_entropy_with_logits(output.scores, scores),
-        "roi_box_loss": boxes / count,
-        "roi_corner_loss": corners.sum() / count,
+        "roi_score_loss": weights.score * functional.binary_cross_entropy_with_logits(output.scores, scores),
+        "roi_box_loss": weights.box * boxes / count,
+        "roi_corner_loss": weights.corner * corners.sum() / count,
     }

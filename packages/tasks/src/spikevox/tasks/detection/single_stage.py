@@ -1,23 +1,21 @@
 """A detector of one stage: sparse 3D backbone, map from above, 2D backbone, anchors."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any
 
-from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from spikevox.encoding.report import VoxelReport
 from spikevox.layers import SparseTensor
 from spikevox.layers.backbones import merge_heights
 from spikevox.tasks.build import build
 from spikevox.tasks.datasets.frame import Boxes
 from spikevox.tasks.detection.anchor_head import BoxChoice
+from spikevox.tasks.detection.detector import Detector, options_of
 from spikevox.tasks.detection.losses import AnchorOutput, LossWeights, anchor_losses
-from spikevox.tasks.detection.metric import DetectionMetric
 from spikevox.tasks.errors import ConfigError
 
 
-class SingleStageDetector(BaseModel):
+class SingleStageDetector(Detector):
     """E-3DSNN's KITTI detector without its second stage.
 
     Args:
@@ -28,11 +26,6 @@ class SingleStageDetector(BaseModel):
         choice: ``score``, ``overlap``, ``candidates`` and ``most`` of what is detected, see
             :class:`~spikevox.tasks.detection.BoxChoice`.
         backend: of the sparse tensors, see :mod:`spikevox.layers.backends`.
-
-    Attributes:
-        metric: scores a validation.
-        session: module whose functions the command calls.
-        class_names: names of the classes.
 
     Raises:
         ConfigError: a backbone without bounds, parts whose channels do not fit, or an unknown weight or choice.
@@ -46,9 +39,6 @@ class SingleStageDetector(BaseModel):
         2946836
     """
 
-    metric: ClassVar[type[DetectionMetric]] = DetectionMetric
-    session: ClassVar[str] = "spikevox.tasks.detection_session"
-
     def __init__(
         self,
         backbone: nn.Module | dict[str, Any],
@@ -59,7 +49,7 @@ class SingleStageDetector(BaseModel):
         choice: Mapping[str, float] | None = None,
         backend: str | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(backend)
         self.backbone = build(backbone)
         if self.backbone.out_shape is None:
             raise ConfigError("a detector needs a backbone with bounds: give it grid=(sites along x, y, z).")
@@ -73,61 +63,21 @@ class SingleStageDetector(BaseModel):
             )
         self.loss_weights = options_of(LossWeights(), loss_weights, "loss_weights")
         self.choice = options_of(BoxChoice(), choice, "choice")
-        self.backend = backend
 
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names of the classes."""
-        return self.head.class_names
-
-    def forward(
-        self,
-        coordinates: Tensor,
-        features: Tensor,
-        boxes: Sequence[Boxes] | None = None,
-        batch_size: int | None = None,
-        report: VoxelReport | None = None,
-        sources: Sequence[str] | None = None,
-        *,
-        mode: Literal["tensor", "loss", "predict"] = "tensor",
-    ) -> Any:
-        """Takes the parts of a :class:`~spikevox.tasks.datasets.DetectionBatch`.
-
-        Returns:
-            ``"tensor"``: what the head says at its anchors; ``"loss"``: ``score_loss``, ``box_loss`` and ``direction_loss``,
-            and ``positives``, the anchors a sample that stand for objects; ``"predict"``: Boxes with scores, one a sample.
-        """
-        dtype = self.head.score.weight.dtype
-        seen = self.backbone(SparseTensor(features.to(dtype), coordinates, batch_size=batch_size, backend=self.backend))
+    def look(self, x: SparseTensor) -> tuple[AnchorOutput, Sequence[SparseTensor]]:
+        """What is said at the anchors, and the membranes of the 3D backbone's stages."""
+        seen = self.backbone(x)
         output: AnchorOutput = self.head(self.bev(merge_heights(seen.spikes, self.backbone.out_shape)))
-        if mode == "tensor":
-            return output
-        if mode == "predict":
-            return self.detect(output, seen.membranes)
-        if boxes is None:
-            raise ConfigError("a loss of detection needs the boxes of every frame; this split has none.")
-        return self.losses(output, seen.membranes, boxes)
+        return output, seen.membranes
 
     def detect(self, output: AnchorOutput, membranes: Sequence[SparseTensor]) -> list[Boxes]:
-        """Boxes with scores of each sample, from what is said at the anchors and the membranes of the 3D backbone's stages."""
+        """Boxes with scores of each sample."""
         return self.head.boxes(output, self.choice)
 
     def losses(
         self, output: AnchorOutput, membranes: Sequence[SparseTensor], boxes: Sequence[Boxes]
     ) -> dict[str, Tensor]:
-        """Losses of a batch, and ``positives``."""
+        """``score_loss``, ``box_loss``, ``direction_loss``; ``positives``: anchors a sample that stand for objects."""
         targets = self.head.targets(output, boxes)
         positives = sum((target.classes > 0).sum() for target in targets) / len(targets)
         return {**anchor_losses(output, targets, self.loss_weights), "positives": positives}
-
-
-def options_of(defaults: Any, values: Mapping[str, float] | None, name: str) -> Any:
-    """A named tuple with some of its numbers replaced.
-
-    Raises:
-        ConfigError: a number that it does not have; ``name`` is what the tuple is called then.
-    """
-    unknown = sorted(set(values or ()) - set(defaults._fields))
-    if unknown:
-        raise ConfigError(f"{name} has {', '.join(defaults._fields)}, not {unknown[0]!r}.")
-    return defaults._replace(**(values or {}))

@@ -12,10 +12,11 @@ from spikevox.layers.energy import uncounted
 from spikevox.tasks.build import build
 from spikevox.tasks.datasets.frame import Boxes
 from spikevox.tasks.detection.anchor_head import LARGEST_RATIO, BoxChoice, best_boxes
+from spikevox.tasks.detection.detector import options_of
 from spikevox.tasks.detection.losses import AnchorOutput
-from spikevox.tasks.detection.roi_loss import roi_losses
+from spikevox.tasks.detection.roi_loss import RoiWeights, roi_losses
 from spikevox.tasks.detection.roi_targets import VOXEL_RCNN_SAMPLING, RoiSampling, decode_rois, sample_rois
-from spikevox.tasks.detection.single_stage import SingleStageDetector, options_of
+from spikevox.tasks.detection.single_stage import SingleStageDetector
 from spikevox.tasks.geometry import wrap_angle
 
 # E-3DSNN's numbers for KITTI: proposals in training and in test, and what is given in the end.
@@ -37,6 +38,7 @@ class TwoStageDetector(SingleStageDetector):
         both_scores: whether a box's score is the geometric mean of what both stages say; that of the second one by default, as
             published.
         sampling: which of them, see :class:`~spikevox.tasks.detection.RoiSampling`.
+        roi_loss_weights: of the second stage's ``score``, ``box`` and ``corner``, 1 by default.
         choice: of what is detected in the end.
         **options: see :class:`SingleStageDetector`.
 
@@ -64,6 +66,7 @@ class TwoStageDetector(SingleStageDetector):
         test_proposals: Mapping[str, float] | None = None,
         both_scores: bool = False,
         sampling: Mapping[str, float] | None = None,
+        roi_loss_weights: Mapping[str, float] | None = None,
         choice: Mapping[str, float] | None = None,
         **options: Any,
     ) -> None:
@@ -73,6 +76,11 @@ class TwoStageDetector(SingleStageDetector):
         self.test_proposals = options_of(_TEST, test_proposals, "test_proposals")
         self.both_scores = both_scores
         self.sampling: RoiSampling = options_of(VOXEL_RCNN_SAMPLING, sampling, "sampling")
+        self.roi_loss_weights = options_of(RoiWeights(), roi_loss_weights, "roi_loss_weights")
+
+    def first_stage(self) -> SingleStageDetector:
+        """The same modules without the second stage: whose weights a training may begin with."""
+        return SingleStageDetector(self.backbone, self.bev, self.head, backend=self.backend)
 
     @torch.no_grad()
     def detect(self, output: AnchorOutput, membranes: Sequence[SparseTensor]) -> list[Boxes]:
@@ -104,7 +112,7 @@ class TwoStageDetector(SingleStageDetector):
             targets.append(target)
             rois.append(self._table(proposals, output)[target.rows])
         found = self.roi_head(membranes, rois)
-        return {**losses, **roi_losses(found, torch.cat(rois), targets)}
+        return {**losses, **roi_losses(found, torch.cat(rois), targets, self.roi_loss_weights)}
 
     def _judge(self, scores: Tensor, deltas: Tensor, proposals: Boxes) -> Boxes:
         deltas = deltas.double().cpu().clone()

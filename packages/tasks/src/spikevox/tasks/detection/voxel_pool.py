@@ -10,6 +10,8 @@ from spikevox.layers import Linear
 from spikevox.layers.blocks import Parts
 from spikevox.tasks.errors import ConfigError
 
+# Of normalisations in a second stage: torch's default, as published.
+EPS = 1e-5
 # Grid points that are looked up at a time, so that what is kept in between stays some tens of megabytes.
 _CHUNK = 1 << 13
 
@@ -130,10 +132,12 @@ class VoxelPool(nn.Module):
                 f"pooling needs positive cell, radius, most and reach, got {cell}, {radius}, {most}, {reach}."
             )
         self.cell, self.radius, self.most, self.reach = cell, radius, most, reach
-        self.of_membrane = nn.Sequential(Linear(in_channels, out_channels, bias=False), parts.make_norm(out_channels))
-        self.of_place = nn.Sequential(Linear(3, out_channels, bias=False), parts.make_norm(out_channels))
+        self.of_membrane = nn.Sequential(
+            Linear(in_channels, out_channels, bias=False), parts.make_norm(out_channels, eps=EPS)
+        )
+        self.of_place = nn.Sequential(Linear(3, out_channels, bias=False), parts.make_norm(out_channels, eps=EPS))
         self.neuron = parts.make_neuron()
-        self.out = nn.Sequential(Linear(out_channels, out_channels, bias=False), parts.make_norm(out_channels))
+        self.out = nn.Sequential(Linear(out_channels, out_channels, bias=False), parts.make_norm(out_channels, eps=EPS))
 
     def forward(self, membrane: Any, points: Tensor, samples: Tensor) -> Tensor:
         """(M, out_channels) membrane at points.

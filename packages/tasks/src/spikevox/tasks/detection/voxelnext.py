@@ -1,23 +1,20 @@
 """VoxelNeXt with spikes: a sparse backbone and centres found on its sites, no dense map in between (CVPR 2023)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any
 
-from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from spikevox.encoding.report import VoxelReport
 from spikevox.layers import SparseTensor
 from spikevox.tasks.build import build
 from spikevox.tasks.datasets.frame import Boxes
 from spikevox.tasks.detection.centre_head import CENTRE_CHOICE
 from spikevox.tasks.detection.centre_loss import CentreOutput, CentreWeights, centre_losses
-from spikevox.tasks.detection.metric import DetectionMetric
-from spikevox.tasks.detection.single_stage import options_of
+from spikevox.tasks.detection.detector import Detector, options_of
 from spikevox.tasks.errors import ConfigError
 
 
-class VoxelNeXt(BaseModel):
+class VoxelNeXt(Detector):
     """E-3DSNN's nuScenes detector.
 
     Args:
@@ -27,11 +24,6 @@ class VoxelNeXt(BaseModel):
         choice: ``score``, ``overlap``, ``candidates`` and ``most`` of what is detected, see
             :meth:`~spikevox.tasks.detection.CentreHead.boxes`.
         backend: of the sparse tensors, see :mod:`spikevox.layers.backends`.
-
-    Attributes:
-        metric: scores a validation.
-        session: module whose functions the command calls.
-        class_names: names of the classes.
 
     Raises:
         ConfigError: parts whose channels do not fit, or an unknown weight or choice.
@@ -45,9 +37,6 @@ class VoxelNeXt(BaseModel):
         7981398
     """
 
-    metric: ClassVar[type[DetectionMetric]] = DetectionMetric
-    session: ClassVar[str] = "spikevox.tasks.detection_session"
-
     def __init__(
         self,
         backbone: nn.Module | dict[str, Any],
@@ -57,7 +46,7 @@ class VoxelNeXt(BaseModel):
         choice: Mapping[str, float] | None = None,
         backend: str | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(backend)
         self.backbone = build(backbone)
         self.head = build(head, in_channels=self.backbone.out_channels)
         if self.head.in_channels != self.backbone.out_channels:
@@ -66,39 +55,20 @@ class VoxelNeXt(BaseModel):
             )
         self.loss_weights = options_of(CentreWeights(), loss_weights, "loss_weights")
         self.choice = options_of(CENTRE_CHOICE, choice, "choice")
-        self.backend = backend
 
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names of the classes."""
-        return self.head.class_names
-
-    def forward(
-        self,
-        coordinates: Tensor,
-        features: Tensor,
-        boxes: Sequence[Boxes] | None = None,
-        batch_size: int | None = None,
-        report: VoxelReport | None = None,
-        sources: Sequence[str] | None = None,
-        *,
-        mode: Literal["tensor", "loss", "predict"] = "tensor",
-    ) -> Any:
-        """Takes the parts of a :class:`~spikevox.tasks.datasets.DetectionBatch`.
-
-        Returns:
-            ``"tensor"``: what the head says at the sites; ``"loss"``: ``heat_loss`` and ``box_loss``, and ``objects``, how many
-            a sample there are to find; ``"predict"``: Boxes with scores, one a sample.
-        """
-        dtype = next(self.parameters()).dtype
-        x = SparseTensor(features.to(dtype), coordinates, batch_size=batch_size, backend=self.backend)
+    def look(self, x: SparseTensor) -> tuple[CentreOutput, Sequence[SparseTensor]]:
+        """What is said at the sites; there is no second stage."""
         output: CentreOutput = self.head(self.backbone(x))
-        if mode == "tensor":
-            return output
-        if mode == "predict":
-            return self.head.boxes(output, self.choice)
-        if boxes is None:
-            raise ConfigError("a loss of detection needs the boxes of every frame; this split has none.")
+        return output, ()
+
+    def detect(self, output: CentreOutput, membranes: Sequence[SparseTensor]) -> list[Boxes]:
+        """Boxes with scores of each sample."""
+        return self.head.boxes(output, self.choice)
+
+    def losses(
+        self, output: CentreOutput, membranes: Sequence[SparseTensor], boxes: Sequence[Boxes]
+    ) -> dict[str, Tensor]:
+        """``heat_loss`` and ``box_loss``; ``objects``: how many a sample there are to find."""
         targets = self.head.targets(output, boxes)
         objects = output.groups[0].heat.new_tensor(sum(len(target.rows) for target in targets) / output.batch_size)
         return {**centre_losses(output, targets, self.loss_weights), "objects": objects}

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from spikevox.tasks.energy.hook import EnergyLog
     from spikevox.tasks.energy.output import energy_figure, energy_text, write_energy
     from spikevox.tasks.energy.samples import count_samples, measure_energy
+    from spikevox.tasks.energy.site_energy import SiteEnergyRecorder, site_energy_scenes
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -17,5 +18,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "hook": ("EnergyLog",),
         "output": ("energy_figure", "energy_text", "write_energy"),
         "samples": ("count_samples", "measure_energy"),
+        "site_energy": ("SiteEnergyRecorder", "site_energy_scenes"),
     },
 )

@@ -36,7 +36,7 @@ def count_samples(
         indices: of the samples.
         progress: called with the number of samples that are done and their number.
     """
-    mode = "predict" if isinstance(network, SingleStageDetector | VoxelNeXt) else "tensor"
+    mode = predict_mode(network)
     found = []
     for done, index in enumerate(indices):
         sample = dataset.cloud(index) if hasattr(dataset, "cloud") else dataset[index]
@@ -47,6 +47,11 @@ def count_samples(
         if progress is not None:
             progress(done + 1, len(indices))
     return found
+
+
+def predict_mode(network: nn.Module) -> str:
+    """The mode in which a network does what it was trained for, up to its last layer with weights."""
+    return "predict" if isinstance(network, SingleStageDetector | VoxelNeXt) else "tensor"
 
 
 def spread(length: int, samples: int) -> list[int]:

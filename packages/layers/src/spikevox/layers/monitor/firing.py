@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from spikevox.layers.monitor.activity import channels_last
 from spikevox.layers.neurons.neuron import Neuron
 from spikevox.layers.sparse_tensor import features_of
 
@@ -33,8 +34,8 @@ class _Count:
         self.values = 0
         self.fired: Tensor | None = None
 
-    def add(self, output: Tensor) -> None:
-        rows = output.detach().reshape(-1, output.shape[-1])
+    def add(self, neuron: Neuron, output: Any) -> None:
+        rows = channels_last(neuron, output, features_of(output).detach()).flatten(0, 1)
         active = rows != 0
         fired = active.any(dim=0)
         self.fired = fired if self.fired is None else self.fired | fired
@@ -73,7 +74,7 @@ class FiringMonitor:
         for name, module in self._layers.items():
             count = self._counts[name]
             self._handles.append(
-                module.register_forward_hook(lambda _m, _i, output, c=count: c.add(features_of(output)))
+                module.register_forward_hook(lambda neuron, _i, output, c=count: c.add(neuron, output))
             )
         return self
 
