@@ -144,7 +144,7 @@ def main() -> None:
     results.write(
         options.out,
         f"energy_{options.page}",
-        command + ("" if relu is None else f" --relu {relu.name}"),
+        command + ("" if relu is None else f' --relu {relu.name} --trained "{options.trained}"'),
         f"{TEXT}\n\nConstants: {table.title} ({table.source}).",
         machine,
         tables=[
