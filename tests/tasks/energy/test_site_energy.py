@@ -82,7 +82,7 @@ def test_the_command_writes_a_page_whose_energies_are_those_of_the_report(tmp_pa
     assert sum(layer["shown"] for layer in scenes[0]["layers"]) == 1
     (scene,) = site_energy_scenes(load_config(TINY), weights, samples=[0])
     report = measure_energy(load_config(TINY), weights, samples=1)
-    rows = {row.name: row.picojoules["spiking"].synaptic for row in report.layers}
+    rows = {row.name: row.picojoules["spiking"].synaptic for row in report.layers if row.reads}
     assert {layer.name: layer.fields["energy"].data.sum() for layer in scene.layers} == pytest.approx(rows)
     with pytest.raises(ConfigError, match="there is no sample 20; GeneratedShapes has 20"):
         next(site_energy_scenes(load_config(TINY), weights, samples=[20]))
