@@ -11,7 +11,7 @@ from spikevox.tasks.datasets import DetectionDataset, JoinedFrames, KittiObjects
 from spikevox.tasks.detection import AnchorHead, SingleStageDetector
 from spikevox.tasks.transforms import Flip, Scale
 
-epochs = 2
+epochs = 1
 warm_up = 0.1
 train_frames = ["000000", "000001", "000002", "000003", "000004", "000005", "000009", "004139"]
 test_frames = ["000006", "000008", "000021"]
@@ -43,10 +43,10 @@ train_dataloader = dict(
         frames=dict(
             type=JoinedFrames,
             readers=[
-                dict(type=StreetFrames, count=320, first_seed=40000, sensor="hdl64", keep=True),
+                dict(type=StreetFrames, count=160, first_seed=40000, sensor="hdl64", keep=True),
                 dict(real, names=train_frames),
             ],
-            times=[1, 20],
+            times=[1, 10],
         ),
         split="train",
         least_points=5,

@@ -6,6 +6,6 @@ train_dataloader = dict(
     train_dataloader,
     dataset=dict(
         train_dataloader["dataset"],
-        frames=dict(type=JoinedFrames, readers=[dict(real, names=train_frames)], times=[60]),
+        frames=dict(type=JoinedFrames, readers=[dict(real, names=train_frames)], times=[30]),
     ),
 )
