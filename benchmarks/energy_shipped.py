@@ -43,7 +43,7 @@ of the form with spikes in the same precision; above 1 spikes win."""
 NETWORKS = {
     "shapes": ("modelnet/classify_t", "modelnet/classify_t_sparse"),
     "scenes": (
-        *("synthetic/segment", "synthetic/detect", "synthetic/detect_two_stage"),
+        *("synthetic/segment", "synthetic/detect", "synthetic/detect_two_stage", "synthetic/detect_voxelnext"),
         *("pandaset/segment", "pandaset/detect"),
     ),
 }
