@@ -1,7 +1,8 @@
 """Every benchmark that needs no weights of the user's own, one after the other; all floors together at the end.
 
 `sparse_accuracy.py`, `rate_tradeoff.py` and `ann_to_snn.py` need trainings and stand apart. The neurons get a few seconds each
-here, enough to see that they run and learn; their own default is minutes. Exits with 1 where a floor is missed or a benchmark fails.
+here, enough to see that they run and learn; their own default is minutes. Exits with 1 where a floor is missed or a benchmark
+fails.
 
     SPIKEVOX_DATA=data python benchmarks/all.py [--rounds 9] [--only memory.py ...]
 """
