@@ -11,7 +11,7 @@ from spikevox.tasks.datasets import DetectionDataset, JoinedFrames, KittiObjects
 from spikevox.tasks.detection import AnchorHead, SingleStageDetector
 from spikevox.tasks.transforms import Flip, Scale
 
-epochs = 1
+epochs = 5
 warm_up = 0.1
 train_frames = ["000000", "000001", "000002", "000003", "000004", "000005", "000009", "004139"]
 test_frames = ["000006", "000008", "000021"]
