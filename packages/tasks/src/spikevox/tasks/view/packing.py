@@ -41,7 +41,8 @@ class Packer:
         """Keeps numbers (N,) as the nearest of 65536 steps from the least to the greatest.
 
         Returns:
-            Also ``low`` and ``step``: a number is ``low + step k``, and off by half a step at most.
+            Also ``low`` and ``step``: a number is ``low + step k``, and off by half a step at most (or by less than the smallest
+            normal number).
         """
         array = np.asarray(array, dtype=np.float64)
         low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
