@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from layers.networks import Recogniser, firing
 from spikevox.layers import (
     ILIF,
     PSN,
@@ -17,7 +18,6 @@ from spikevox.layers import (
     BackendError,
     BatchNorm,
     GlobalMaxPool,
-    GlobalMeanPool,
     GlobalSumPool,
     GraphError,
     LayerError,
@@ -59,27 +59,6 @@ def cloud(channels=3, count=900, extent=13, samples=3, batch_size=4, dtype=torch
     rows = np.unique(generator.integers(0, [samples, extent, extent, extent], (count, 4)) - [0, 4, 4, 4], axis=0)
     features = torch.from_numpy(generator.normal(size=(len(rows), channels))).to(dtype)
     return SparseTensor(features, torch.from_numpy(rows), batch_size=batch_size, backend="torch_ops")
-
-
-def firing(network, x):
-    """Statistics of the data, so that neurons fire as in a trained network."""
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm1d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.uniform_(module.bias, 0.0, 0.6)
-            module.momentum = 1.0
-    with torch.no_grad():
-        network.train()(x)
-    return network.eval()
-
-
-class Recogniser(nn.Module):
-    def __init__(self, encoder):
-        super().__init__()
-        self.encoder, self.head, self.pool = encoder, Linear(encoder.out_channels, 10), GlobalMeanPool()
-
-    def forward(self, x):
-        return self.pool(self.head(self.encoder(x)))
 
 
 class Everything(nn.Module):

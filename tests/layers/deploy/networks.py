@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from spikevox.layers import GlobalMeanPool, Linear, SparseTensor
+from layers.networks import Recogniser
+from spikevox.layers import Linear, SparseTensor
 from spikevox.layers.backbones import Encoder, UNet, Voxel8x
 from spikevox.layers.sparse_tensor import features_of
 
@@ -17,26 +18,6 @@ def cloud(channels=3, count=450, extent=11, samples=3, batch_size=4, dtype=torch
     features = torch.from_numpy(generator.normal(size=shape)).to(dtype)
     options = {"batch_size": batch_size, "time_steps": time_steps, "backend": "torch_ops"}
     return SparseTensor(features, torch.from_numpy(rows), **options)
-
-
-def firing(network, x):
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm1d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.uniform_(module.bias, 0.0, 0.6)
-            module.momentum = 1.0
-    with torch.no_grad():
-        network.train()(x)
-    return network.eval()
-
-
-class Recogniser(nn.Module):
-    def __init__(self, encoder):
-        super().__init__()
-        self.encoder, self.head, self.pool = encoder, Linear(encoder.out_channels, 10), GlobalMeanPool()
-
-    def forward(self, x):
-        return self.pool(self.head(self.encoder(x)))
 
 
 NETWORKS = {

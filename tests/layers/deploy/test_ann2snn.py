@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from layers.deploy.networks import Recogniser, cloud, firing
+from layers.deploy.networks import cloud
+from layers.networks import Recogniser, firing
 from spikevox.layers import (
     ILIF,
     BatchNorm,

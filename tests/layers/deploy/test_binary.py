@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from layers.deploy.networks import NETWORKS, Recogniser, cloud, firing, outputs_of
+from layers.deploy.networks import NETWORKS, cloud, outputs_of
+from layers.networks import Recogniser, firing
 from oracles.neuron_numpy import ilif, integer_spikes
 from spikevox.layers import (
     ILIF,

@@ -7,7 +7,8 @@ import zlib
 import numpy as np
 import pytest
 
-from layers.deploy.networks import cloud, firing
+from layers.deploy.networks import cloud
+from layers.networks import firing
 from spikevox.layers.backbones import Encoder
 from spikevox.layers.deploy import load_events, record_events, save_events, to_integer
 from spikevox.layers.errors import DeployFileError

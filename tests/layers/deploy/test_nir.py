@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from layers.deploy.networks import NETWORKS, cloud, firing, outputs_of
+from layers.deploy.networks import NETWORKS, cloud, outputs_of
+from layers.networks import firing
 from spikevox.layers import (
     ILIF,
     LIF,

@@ -7,7 +7,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from layers.deploy.networks import cloud, firing
+from layers.deploy.networks import cloud
+from layers.networks import firing
 from spikevox.layers import SubmanifoldConv3d
 from spikevox.layers.backbones import Voxel8x
 from spikevox.layers.deploy import load_pack, save_pack, to_integer

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from layers.deploy.networks import NETWORKS, cloud, firing
+from layers.deploy.networks import NETWORKS, cloud
 from layers.deploy.test_pack import changed, rewrite
+from layers.networks import firing
 from spikevox.layers import deploy
 from spikevox.layers.deploy import record_events, save_events, save_pack, simulate, to_integer
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from layers.deploy.networks import NETWORKS, cloud, firing
+from layers.deploy.networks import NETWORKS, cloud
+from layers.networks import firing
 from spikevox.layers import (
     ILIF,
     LIF,

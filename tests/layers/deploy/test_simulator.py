@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from layers.deploy.networks import NETWORKS, cloud, firing
+from layers.deploy.networks import NETWORKS, cloud
+from layers.networks import firing
 from oracles import integer_loops
 from spikevox.layers import (
     ILIF,
